@@ -7,7 +7,7 @@
     ├── LimitError         over a limit: the same request always fails
     ├── BusyError          no capacity at the moment: retry after `retry_after_seconds`
     ├── IncompleteError    the input ended before its sender marked the end, or its checksum differs
-    ├── IdleError          the other side of a call neither sent nor read within the idle timeout
+    ├── IdleError          the other side of a call sent or read too slowly, or not at all
     ├── DeadlineError      the work can't be finished before the deadline of its call
     └── CallError          a call ended for any other reason
 
@@ -77,7 +77,7 @@ class IncompleteError(CompressorError):
 
 
 class IdleError(CompressorError):
-    """A call whose other side neither sent nor read within the idle timeout."""
+    """A call whose other side sent or read too slowly, or not at all."""
 
 
 class DeadlineError(CompressorError):

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -69,6 +70,11 @@ class Reservation:
         """Take back what was lent to a spool."""
         self._resources.take_back(spool)
 
+    def shrink(self) -> None:
+        """Release all but the overhead: the image is finished, its request is not."""
+        if self.bytes:
+            self._resources.release(self, self._resources.overhead)
+
     def close(self) -> None:
         """Release the reservation; may be called again."""
         if self.bytes:
@@ -81,6 +87,14 @@ class Reservation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """A request that waits for the memory of its image: the bytes, and since when, of time.monotonic()."""
+
+    missing: int
+    since: float
 
 
 class Resources:
@@ -126,9 +140,10 @@ class Resources:
         self._early_bytes = 0  # reserved by requests that are not admitted
         self._lent: dict[Spool, tuple[int, Reservation | None]] = {}
         self._lent_bytes = 0
-        self._queue: deque[tuple[Reservation, int]] = deque()  # waiting reservations, and the bytes that each waits for
+        self._queue: deque[_Waiting] = deque()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
+        self.retry_seconds: Callable[[], float] = lambda: self.wait_seconds / 4  # after which a refused request may fit
         self._whole = (memory_budget, spool_budget)  # of all processes that share the budgets
         self._missing = [0, 0]  # bytes of memory and of spools that requests wait for outside the queue
         # Called after a reservation, never between a wait and what it was for, which looks idle until it is reserved.
@@ -153,7 +168,7 @@ class Resources:
     @property
     def use(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the bytes in use, and the share that the next requests need, 0 if none waits, of both budgets."""
-        missing, spool = self._missing[0] + (self._queue[0][1] if self._queue else 0), self._missing[1]
+        missing, spool = self._missing[0] + (self._queue[0].missing if self._queue else 0), self._missing[1]
         memory = (self.reserved_bytes, missing and self._unlent_bytes + missing)
         return memory, (self.spooled_bytes, spool and self.spooled_bytes + spool)
 
@@ -181,6 +196,23 @@ class Resources:
         self.take(reservation, self.overhead)
         return reservation
 
+    def reservation_at_once(self) -> Reservation | None:
+        """Return the same without waiting for anything; None if `reservation` would wait, or raise BusyError."""
+        with self._lock:
+            reservation = Reservation(self)
+            is_free = self.memory_budget is None or self.reserved_bytes + self.overhead <= self.memory_budget
+            if not is_free or not self._fits_early(reservation, self.overhead):
+                return None
+            self._add(reservation, self.overhead)
+            self._on_change()
+            return reservation
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """Return how long the first request in the queue has waited for memory; 0 if none waits."""
+        with self._lock:
+            return time.monotonic() - self._queue[0].since if self._queue else 0.0
+
     def take(self, reservation: Reservation, count: int) -> None:
         """Reserve `count` bytes for `Reservation.hold`."""
         with self._lock:
@@ -192,7 +224,7 @@ class Resources:
                         return self._fits_early(reservation, count) and self._is_free(count)
 
                     if not self._fits_early(reservation, count) or not self._await_share(0, count, fits):
-                        raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
+                        raise BusyError(f"{count} bytes of memory are not available", self.retry_seconds())
                 recalled = self._recall(count)
                 self._add(reservation, count)
             finally:
@@ -205,7 +237,7 @@ class Resources:
 
     def _fits_early(self, reservation: Reservation, count: int) -> bool:
         """Return whether the requests that are not admitted leave enough for the largest waiting one."""
-        needed = max((missing for _, missing in self._queue), default=0)
+        needed = max((waiting.missing for waiting in self._queue), default=0)
         early = count + (0 if reservation.admitted else self._early_bytes + needed)
         return self._whole[0] is None or early <= self._whole[0]
 
@@ -250,28 +282,27 @@ class Resources:
         self._check_possible(reservation, missing)
         if self._queue or not self._is_free(missing):
             if len(self._queue) >= self.queue_limit:
-                raise BusyError(f"{self.queue_limit} requests are already waiting for memory", self.wait_seconds / 4)
+                raise BusyError(f"{self.queue_limit} requests are already waiting for memory", self.retry_seconds())
             if self._early_bytes + missing > (self._whole[0] or 0):
-                raise BusyError("waiting requests leave too little memory", self.wait_seconds / 4)
-        ticket = (reservation, missing)
-        self._queue.append(ticket)
+                raise BusyError("waiting requests leave too little memory", self.retry_seconds())
+        waiting = _Waiting(missing, time.monotonic())
+        self._queue.append(waiting)
         try:
-            self._await_turn(ticket, still_wanted)
+            self._await_turn(waiting, still_wanted)
         finally:
-            self._queue.remove(ticket)
+            self._queue.remove(waiting)
             self._changed.notify_all()
 
-    def _await_turn(self, ticket: tuple[Reservation, int], still_wanted: Callable[[], None]) -> None:
+    def _await_turn(self, waiting: "_Waiting", still_wanted: Callable[[], None]) -> None:
         """Wait, first come, first served, so that small requests do not overtake a large one forever."""
-        deadline = time.monotonic() + self.wait_seconds
-        missing = ticket[1]
-        while self._queue[0] is not ticket or not self._is_free(missing):
+        deadline = waiting.since + self.wait_seconds
+        while self._queue[0] is not waiting or not self._is_free(waiting.missing):
             self._on_change()
             left = deadline - time.monotonic()
             if left <= 0:
                 raise BusyError(
-                    f"{missing} bytes of memory did not become available within {self.wait_seconds:g} s",
-                    self.wait_seconds / 4,
+                    f"{waiting.missing} bytes of memory did not become available within {self.wait_seconds:g} s",
+                    self.retry_seconds(),
                 )
             self._changed.wait(min(left, PATIENCE_SECONDS))
             still_wanted()
@@ -295,10 +326,10 @@ class Resources:
         if not reservation.admitted:
             self._early_bytes += count
 
-    def release(self, reservation: Reservation) -> None:
-        """Free a reservation, and wake the waiting requests."""
+    def release(self, reservation: Reservation, kept: int = 0) -> None:
+        """Free a reservation but for `kept` bytes, and wake the waiting requests."""
         with self._lock:
-            self._add(reservation, -reservation.bytes)
+            self._add(reservation, min(0, kept - reservation.bytes))
             self._on_change()
             self._changed.notify_all()
 

@@ -5,7 +5,6 @@ Nothing here depends on a transport: a front end moves the parts of an upload in
 """
 
 import asyncio
-import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +14,11 @@ from typing import Protocol
 
 import google_crc32c
 
+from compressor.calls.admission import Admitted
 from compressor.calls.pipe import ClosedError, Inbox, Outbox
 from compressor.calls.threads import CallThreads
 from compressor.calls.upload import Upload, UploadPart
-from compressor.errors import IdleError, SettingsError
+from compressor.errors import SettingsError
 from compressor.memory import Resources
 from compressor.settings import Delivery, Report, Settings, Source
 
@@ -85,10 +85,8 @@ class Output:
 class Call:
     """Pipes and thread of one call. Leaving the context closes the pipes, which ends the thread at its next pull.
 
-    deadline          when the call must have ended, of time.monotonic(), or None
     on_stage_seconds  called with the CPU seconds of each stage when the work ends, whether or not it succeeded
-    on_stalled        called in the event loop with the error of a client that does not read. The outbox can't deliver
-                      it: its reader waits for that client
+    admitted          the place that the call was given
     inbox             messages of the upload, each a list of parts, put by the event loop
     outbox            the output, read by the event loop; ends with the error that ended the work
     joins_output      whether the client takes several parts of the output together; set with its first message
@@ -97,16 +95,13 @@ class Call:
     def __init__(
         self,
         codec: Codec,
-        idle_seconds: float,
+        admitted: Admitted,
         on_stage_seconds: Callable[[Mapping[str, float]], None],
-        on_stalled: Callable[[IdleError], None],
-        deadline: float | None = None,
     ) -> None:
-        self._codec, self._on_stage_seconds, self._deadline = codec, on_stage_seconds, deadline
-        self._on_stalled = on_stalled
-        self._loop = asyncio.get_running_loop()
-        self.inbox: Inbox[list[UploadPart]] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
-        self.outbox: Outbox[bytes | Output] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
+        self._codec, self.admitted, self._on_stage_seconds = codec, admitted, on_stage_seconds
+        loop = asyncio.get_running_loop()
+        self.inbox: Inbox[list[UploadPart]] = Inbox(INBOX_BYTES, loop)
+        self.outbox: Outbox[bytes | Output] = Outbox(OUTBOX_BYTES, loop)
         self.joins_output = False
         self._held = Output()  # the next output, which may still get more
         self.feeding: asyncio.Task[None] | None = None  # the task that fills the inbox
@@ -140,6 +135,7 @@ class Call:
             self._end(None, on_end)
 
     def _end(self, error: BaseException | None, on_end: Callable[[], None]) -> None:
+        self.admitted.is_working = False
         on_end()
         self.inbox.close()
         self.outbox.end(error)
@@ -155,7 +151,8 @@ class Call:
             raw=upload.raw,
             resources=codec.resources,
             still_wanted=self.outbox.check,
-            deadline=self._deadline,
+            demand=self.admitted.demand,
+            reservation=self.admitted.reservation,
         )
         self._deliver(upload, stream)
 
@@ -165,7 +162,11 @@ class Call:
         if upload.raw is not None:
             raise SettingsError("part", "is raw, must be chunk")
         stream = codec.unarchive(
-            upload.chunks, resources=codec.resources, still_wanted=self.outbox.check, deadline=self._deadline
+            upload.chunks,
+            resources=codec.resources,
+            still_wanted=self.outbox.check,
+            demand=self.admitted.demand,
+            reservation=self.admitted.reservation,
         )
         self._deliver(upload, stream)
 
@@ -173,6 +174,7 @@ class Call:
         """Put the source, the output and the report of a stream into the outbox."""
         try:
             source = stream.source
+            self.admitted.clock.is_header_known = True
             self._held.source = source
             if not self.joins_output or source.width * source.height > HELD_PIXELS:
                 self._send()
@@ -216,20 +218,16 @@ class Call:
         if held == Output():
             return
         chunk = held.chunk or b""
-        item = chunk if held.source is None and held.trailer is None else held
-        try:
-            self.outbox.put(item, len(chunk))
-        except IdleError as error:
-            self._loop.call_soon_threadsafe(self._stall, error)
-            raise
-
-    def _stall(self, error: IdleError) -> None:
-        with contextlib.suppress(ClosedError):  # it has ended in between
-            self.outbox.check()
-            self._on_stalled(error)
+        self.outbox.put(chunk if held.source is None and held.trailer is None else held, len(chunk))
 
     def inspect(self) -> None:
         """Read as much of the upload as the header needs, and put its Source into the outbox."""
         codec, upload = self._codec, Upload(self._parts())
-        source = codec.inspect(upload.chunks, upload.settings, raw=upload.raw, resources=codec.resources)
+        source = codec.inspect(
+            upload.chunks,
+            upload.settings,
+            raw=upload.raw,
+            resources=codec.resources,
+            reservation=self.admitted.reservation,
+        )
         self.outbox.put(Output(source=source), 0)

@@ -4,8 +4,7 @@
     event loop ◀── Outbox ── thread         `put` blocks the thread, `get` waits in the loop
 
 Both count bytes and carry an exception from one end to the other. Closing a pipe at either end wakes the other end at
-once: a canceled call stops its thread at the next pull, and a thread that has ended stops the task that feeds it. A
-thread that waits longer than `idle_seconds` raises IdleError.
+once: a canceled call stops its thread at the next pull, and a thread that has ended stops the task that feeds it.
 """
 
 import asyncio
@@ -15,8 +14,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
-
-from compressor.errors import IdleError
 
 T = TypeVar("T")
 ITEM_BYTES = 256  # overhead of an item, so that the number of empty ones is bounded, too
@@ -29,9 +26,8 @@ class ClosedError(Exception):
 class Pipe(ABC, Generic[T]):
     """The state of either direction: items and their sizes, the end, and both waiters."""
 
-    def __init__(self, limit_bytes: int, idle_seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, limit_bytes: int, loop: asyncio.AbstractEventLoop) -> None:
         self.limit_bytes = limit_bytes
-        self._idle_seconds = idle_seconds
         self._loop = loop
         self._items: deque[tuple[T, int]] = deque()
         self._bytes = 0
@@ -59,11 +55,6 @@ class Pipe(ABC, Generic[T]):
     def _is_ready(self) -> bool:
         """Return whether the loop need not wait any longer; called with the lock held."""
 
-    def check(self) -> None:
-        """Raise ClosedError if the pipe is closed."""
-        if self._closed:
-            raise ClosedError
-
     def _put(self, item: T, size: int) -> None:
         self._items.append((item, size + ITEM_BYTES))
         self._bytes += size + ITEM_BYTES
@@ -88,10 +79,6 @@ class Pipe(ABC, Generic[T]):
         if waiter is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(_resolve, waiter)
-
-    def _wait_in_thread(self, what: str) -> None:
-        if not self._changed.wait(self._idle_seconds):
-            raise IdleError(f"{what} for {self._idle_seconds:g} s")
 
     def _waiting(self) -> asyncio.Future[None]:
         """Return a future that the loop awaits, after releasing the lock, before it checks again."""
@@ -153,7 +140,7 @@ class Inbox(Pipe[T]):
             self._reader_waiting = not self._items
         with self._changed:
             while not self._items and not self._ended and not self._closed:
-                self._wait_in_thread("nothing arrived")
+                self._changed.wait()
             if self._closed:
                 raise ClosedError
             if not self._items and self._error is not None:
@@ -164,14 +151,33 @@ class Inbox(Pipe[T]):
 class Outbox(Pipe[T]):
     """From the thread to the event loop. Keeps `limit_bytes`, or one item if that alone is larger."""
 
+    _abandoned = False
+
     def put(self, item: T, size: int) -> None:
         """Add an item; blocks the calling thread until there is room for it."""
         with self._waking():
-            while not self._closed and self._items and self._bytes + size > self.limit_bytes:
-                self._wait_in_thread("nothing was read")
-            if self._closed:
-                raise ClosedError
+            while not self._is_useless and self._items and self._bytes + size > self.limit_bytes:
+                self._changed.wait()
+            self.check()
             self._put(item, size)
+
+    def abandon(self, error: BaseException) -> None:
+        """Discard what is in the pipe: the loop gets `error` next, and the thread ClosedError from now on."""
+        with self._waking():
+            self._abandoned = self._ended = True
+            self._items.clear()
+            self._bytes = 0
+            self._error = None if self._closed else error
+
+    @property
+    def _is_useless(self) -> bool:
+        """Return whether nobody will take what the thread puts."""
+        return self._closed or self._abandoned
+
+    def check(self) -> None:
+        """Raise ClosedError if the pipe is closed or abandoned."""
+        if self._is_useless:
+            raise ClosedError
 
     def _is_ready(self) -> bool:
         return self._closed or self._ended or bool(self._items)

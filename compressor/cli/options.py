@@ -311,12 +311,31 @@ WindowBytes = Annotated[
         show_default="128KiB",
     ),
 ]
+HeaderSeconds = Annotated[
+    float, option("header_seconds", "End a call whose image's header has not arrived after waiting this many seconds.")
+]
 IdleSeconds = Annotated[
     float, option("idle_seconds", "End a call whose client has neither sent nor read for this many seconds.")
 ]
-MaxConcurrentCalls = Annotated[
-    int, option("max_concurrent_calls", "Maximum number of calls that run at the same time.")
+MinBytesPerSecond = Annotated[
+    int,
+    option(
+        "min_bytes_per_second",
+        "Bytes that a client must send, and read, per second on average. It may be --idle-seconds late.",
+    ),
 ]
+MaxCallSeconds = Annotated[float, option("max_call_seconds", "End a call that takes longer than this many seconds.")]
+QueueSeconds = Annotated[
+    float,
+    option("queue_seconds", "Refuse a call if those before it are expected to take longer than this many seconds."),
+]
+MaxConcurrentCalls = Annotated[
+    int, option("max_concurrent_calls", "Maximum number of calls that are open at the same time.")
+]
+MaxCallsPerPeer = Annotated[
+    int | None, option("max_calls_per_peer", "Of these, maximum number from one address. [default: no limit]")
+]
+MaxConnections = Annotated[int, option("max_connections", "Maximum number of connections.")]
 DrainSeconds = Annotated[
     float, option("drain_seconds", "After SIGTERM: seconds between reporting NOT_SERVING and rejecting new calls.")
 ]

@@ -15,14 +15,17 @@ all of it. `validation` decodes a file that is complete.
 import dataclasses
 import io
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from compressor import archive
 from compressor.bytestream import ByteStream
+from compressor.cores import Demand
 from compressor.errors import SettingsError
-from compressor.memory import Resources
+from compressor.memory import Reservation, Resources
 from compressor.pipeline.archive_routing import route_archive
-from compressor.pipeline.delivery import Stream, metadata_charger
+from compressor.pipeline.bounds import metadata_charger
+from compressor.pipeline.delivery import Stream
 from compressor.pipeline.routes import RouteContext
 from compressor.pipeline.routing import route_file, route_raw
 from compressor.pipeline.sources import source_of
@@ -50,7 +53,8 @@ def stream(
     raw: Raw | None = None,
     resources: Resources | None = None,
     still_wanted: Callable[[], None] = lambda: None,
-    deadline: float | None = None,
+    demand: Demand | None = None,
+    reservation: Reservation | None = None,
 ) -> Stream:
     """Compress an image of any size in bounded memory.
 
@@ -58,13 +62,15 @@ def stream(
     raw           geometry of the tiles
     resources     budgets and spool directory; None for those of `shared_resources`
     still_wanted  called repeatedly while the call waits for memory; an exception that it raises ends the wait
-    deadline      when the result must be complete, of time.monotonic(): DeadlineError is raised once it can't be
+    demand        of the call: its deadline, and what is found out about its CPU time. DeadlineError is raised once the
+                  deadline can't be met
+    reservation   of the call, with the overhead of `resources`; it keeps that. None: begin and end one
     """
     settings = settings or Settings()
     if settings.archive:
         archive.require_library()
     raw, parts = source_of(chunks, raw)
-    return Stream(parts, settings, raw, resources or shared_resources(), still_wanted, deadline)
+    return Stream(parts, settings, raw, resources or shared_resources(), still_wanted, demand, reservation)
 
 
 def unarchive(
@@ -72,16 +78,16 @@ def unarchive(
     *,
     resources: Resources | None = None,
     still_wanted: Callable[[], None] = lambda: None,
-    deadline: float | None = None,
+    demand: Demand | None = None,
+    reservation: Reservation | None = None,
 ) -> Stream:
     """Make the JPEG of an archive again. The parameters are those of `stream`."""
     archive.require_library()
     raw, parts = source_of(chunks)
     if raw is not None:
         raise SettingsError("chunks", "are samples, must be a file")
-    return Stream(
-        parts, UNARCHIVING, None, resources or shared_resources(), still_wanted, deadline, route_archive
-    )  # fmt: skip
+    resources = resources or shared_resources()
+    return Stream(parts, UNARCHIVING, None, resources, still_wanted, demand, reservation, route_archive)
 
 
 def inspect(
@@ -90,6 +96,7 @@ def inspect(
     *,
     raw: Raw | None = None,
     resources: Resources | None = None,
+    reservation: Reservation | None = None,
 ) -> Source:
     """Return the properties of an image, and how much memory its compression would reserve.
 
@@ -105,7 +112,7 @@ def inspect(
         spools.append(resources.spool())
         return spools[-1]
 
-    with resources.reservation() as reservation:
+    with nullcontext(reservation) if reservation else resources.reservation() as reservation:
         charge = metadata_charger(reservation)
         context = RouteContext(settings, Stages(), spool, charge, memory_max=reservation.most_bytes)
         try:

@@ -4,6 +4,8 @@ Every term is a buffer that the route allocates, at its largest. Metadata is not
 read (`RouteContext.charge`).
 """
 
+from collections.abc import Callable
+
 from compressor import png
 from compressor.jpeg import coefficient_spool, encoder, parallel, scans
 from compressor.jpeg.adaptive_quantization import BYTES_PER_BLOCK, plane_bytes, row_window_bytes
@@ -13,6 +15,7 @@ from compressor.jpeg.progressive import AREA_BYTES
 from compressor.jpeg.scan_search import SCANS_MAX
 from compressor.kernels.idct import LEFT, RIGHT
 from compressor.kernels.png.matches import STATE_WORDS, window_bytes
+from compressor.memory import Reservation
 from compressor.png.chunks import PIECE_BYTES
 from compressor.png.deflate import deflating_bytes
 from compressor.png.inflate import INFLATE_BYTES
@@ -163,3 +166,8 @@ def raw_bands(raw: Raw, lines: int) -> int:
     wide, tall = min(raw.tile_width, raw.width), min(raw.tile_height, raw.height)
     arriving = TILE_COPIES * wide * tall * raw.channels
     return raw.width * raw.channels * (tall + (0 if tall % lines == 0 else lines)) + arriving
+
+
+def metadata_charger(reservation: Reservation) -> Callable[[int], None]:
+    """Return a function that charges bytes of metadata to a reservation, once for each copy that is made of them."""
+    return lambda count: reservation.hold(METADATA_COPIES * count)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Self
 
 from compressor.bytestream import ByteStream
+from compressor.cores import Demand
 from compressor.errors import LimitError, UnsupportedError
 from compressor.memory import Reservation, Resources
 from compressor.pipeline import bounds, expected_cpu, features, scoring
@@ -47,11 +48,12 @@ class Stream:
         raw: Raw | None,
         resources: Resources,
         still_wanted: Callable[[], None],
-        deadline: float | None = None,
+        demand: Demand | None = None,
+        reservation: Reservation | None = None,
         route: Callable[[ByteStream, Spool, RouteContext], Routed] = route_file,
     ) -> None:
         self._settings, self._raw, self._resources, self._route_file = settings, raw, resources, route
-        self._stages = Stages(deadline)
+        self._stages = Stages(demand)
         self._check_call = still_wanted
         self._counted = 0
         self._spools: list[Spool] = []
@@ -61,7 +63,7 @@ class Stream:
         self._format_reason = ""
         self._pixels: PixelSource | None = None  # raw samples
         self._original: Spool | None = None  # the source's bytes, in case it has to be returned
-        self._reservation: Reservation | None = None
+        self._request, self._reservation = reservation, reservation
         self._routed: Routed | None = None
         self._route: Route | None = None
         self._source: Source | None = None
@@ -124,7 +126,9 @@ class Stream:
         # The stream pulls from a generator of this object: without this, only the garbage collector would free both.
         self._stream = ByteStream(())
         self._route = self._routed = self._pixels = None
-        if self._reservation is not None:
+        if self._request is not None:
+            self._request.shrink()
+        elif self._reservation is not None:
             self._reservation.close()
 
     def __enter__(self) -> Self:
@@ -163,8 +167,8 @@ class Stream:
             yield piece
 
     def _open(self) -> None:
-        self._reservation = reservation = self._resources.reservation()
-        charge = metadata_charger(reservation)
+        self._reservation = reservation = self._request or self._resources.reservation()
+        charge = bounds.metadata_charger(reservation)
         context = RouteContext(self._settings, self._stages, self._spool, charge, memory_max=reservation.most_bytes)
         if self._raw is not None:
             is_array = isinstance(self._chunks, ArrayPixels)
@@ -442,8 +446,3 @@ class Stream:
             settings_digest=settings.digest(),
             format_reason=self._format_reason,
         )
-
-
-def metadata_charger(reservation: Reservation) -> Callable[[int], None]:
-    """Return a function that charges bytes of metadata to a reservation, once for each copy that is made of them."""
-    return lambda count: reservation.hold(bounds.METADATA_COPIES * count)

@@ -45,8 +45,8 @@ class Stages:
     demand  of the request
     """
 
-    def __init__(self, deadline: float | None = None) -> None:
-        self.demand = Demand(deadline)
+    def __init__(self, demand: Demand | None = None) -> None:
+        self.demand = demand or Demand()
         self.seconds = {"decode": 0.0, "encode": 0.0, "verify": 0.0, "score": 0.0, "container": 0.0}
         self._stage = "container"
         self._since: float | None = None

@@ -17,8 +17,14 @@ class ServerConfig:
     spool_dir             directory of spool files; None: /var/tmp or the system's temporary directory
     spool_budget          bytes of disk for all spools together; None: no limit
     window_bytes          HTTP/2 window of a call: bytes received ahead of the reader. Limits a call to window / RTT
+    header_seconds        for the header of an image to arrive
     idle_seconds          end a call whose client neither sends nor reads for this long
-    max_concurrent_calls  calls that run at a time, in each worker
+    min_bytes_per_second  that a client sends, and reads, on average; it may be `idle_seconds` late
+    max_call_seconds      from the start of a call to its end
+    queue_seconds         refuse a call if those before it are expected to keep the cores busy for longer
+    max_concurrent_calls  calls that are open at a time, in each worker
+    max_calls_per_peer    of them, those of one address; None: no limit
+    max_connections       to each worker
     drain_seconds         from NOT_SERVING to rejecting calls, so that load balancers can react
     grace_seconds         for running calls to end when the server stops
     tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if
@@ -34,8 +40,14 @@ class ServerConfig:
     spool_dir: str | None = None
     spool_budget: int | None = None
     window_bytes: int = 128 << 10
+    header_seconds: float = 30.0
     idle_seconds: float = 60.0
+    min_bytes_per_second: int = 1024
+    max_call_seconds: float = 3600.0
+    queue_seconds: float = 10.0
     max_concurrent_calls: int = 256
+    max_calls_per_peer: int | None = None
+    max_connections: int = 1024
     drain_seconds: float = 2.0
     grace_seconds: float = 30.0
     tls_cert: str | None = None

@@ -10,7 +10,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from compressor import wire
+from compressor.calls.admission import Door, DoorLimits
 from compressor.calls.call import CALL_BYTES, OUTPUT_BYTES_MAX, Codec
+from compressor.calls.patience import Patience
+from compressor.calls.threads import CallThreads
 from compressor.footprint import AccruedUsage
 from compressor.memory import Resources
 from compressor.metrics import Metrics
@@ -18,6 +21,7 @@ from compressor.metrics.admin import Admin
 from compressor.service import auth, malloc
 from compressor.service.config import Listening, ServerConfig
 from compressor.service.energy import export_energy
+from compressor.service.reset import note_creators
 from compressor.service.servicer import CompressorService
 from compressor.service.signals import until_signaled
 from compressor.usage import ProcessUsage
@@ -34,18 +38,19 @@ STACK_BYTES = 512 << 10  # of a call's thread: the codec works in arrays, not on
 GRPC_CALL_BYTES = CALL_BYTES + 2 * wire.CHUNK_BYTES + 3 * OUTPUT_BYTES_MAX
 
 
-def channel_options(window_bytes: int, max_concurrent_calls: int, share_port: bool = False) -> list[tuple[str, int]]:
+def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
     """Return the server's gRPC options. The window is fixed: by default it grows to megabytes for a stalled call."""
     return [
         ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
         ("grpc.max_send_message_length", wire.MESSAGE_BYTES_MAX),
         ("grpc.http2.bdp_probe", 0),
-        ("grpc.http2.lookahead_bytes", window_bytes),  # ignored if BDP probing is on
+        ("grpc.http2.lookahead_bytes", config.window_bytes),  # ignored if BDP probing is on
         # For each connection. More than may run, so that we reject the others, with details: a call that gRPC itself
         # rejects loses the reason once it has sent more than 256 KiB.
-        ("grpc.max_concurrent_streams", max_concurrent_calls + 64),
+        ("grpc.max_concurrent_streams", config.max_concurrent_calls + 64),
+        ("grpc.max_allowed_incoming_connections", config.max_connections),
         # Only for workers, or a second server could bind the same port and get half of the calls.
-        ("grpc.so_reuseport", int(share_port)),
+        ("grpc.so_reuseport", int(config.workers > 1)),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
@@ -82,21 +87,26 @@ class Server:
         self._codec = codec
         self._admin: Admin | None = None
         self._health = health.aio.HealthServicer()
-        self._service = CompressorService(
-            codec,
-            self.metrics,
-            config.footprint,
-            idle_seconds=config.idle_seconds,
-            max_concurrent_calls=config.max_concurrent_calls,
+        limits = DoorLimits(
+            calls=config.max_concurrent_calls,
+            calls_per_peer=config.max_calls_per_peer,
+            queue_seconds=config.queue_seconds,
         )
+        patience = Patience(
+            header_seconds=config.header_seconds,
+            idle_seconds=config.idle_seconds,
+            bytes_per_second_min=config.min_bytes_per_second,
+            call_seconds=config.max_call_seconds,
+        )
+        self._door = Door(resources, limits, patience)
+        threads = CallThreads(config.max_concurrent_calls)
+        self._service = CompressorService(codec, self.metrics, config.footprint, self._door, threads)
 
     async def start(self) -> None:
         """Listen, warm up, and only then report SERVING."""
         config = self.config
-        self._server = grpc.aio.server(
-            interceptors=self._interceptors,
-            options=channel_options(config.window_bytes, config.max_concurrent_calls, config.workers > 1),
-        )
+        note_creators(asyncio.get_running_loop())
+        self._server = grpc.aio.server(interceptors=self._interceptors, options=channel_options(config))
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server)
@@ -113,7 +123,7 @@ class Server:
         await asyncio.to_thread(self._codec.warm_up)
         malloc.freeze()
         self._usage.settle()
-        self._trimming = asyncio.create_task(self._trim())
+        self._background = [asyncio.create_task(self._trim()), asyncio.create_task(self._door.watch())]
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         self.ready = True
         log.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
@@ -138,7 +148,8 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self.config.drain_seconds)
         await self._server.stop(self.config.grace_seconds)
-        self._trimming.cancel()
+        for task in self._background:
+            task.cancel()
         if self._admin is not None:
             await asyncio.to_thread(self._admin.close)
         log.info("stopped")

@@ -4,51 +4,50 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from compressor import wire
-from compressor.calls.call import IMMEDIATE_BYTES_MAX, Call, Codec, Output, Trailer
+from compressor.calls.admission import Door
+from compressor.calls.call import IMMEDIATE_BYTES_MAX, LINGER_SECONDS, Call, Codec, Output, Trailer
 from compressor.calls.pipe import ClosedError
 from compressor.calls.threads import CallThreads
-from compressor.calls.upload import Finish, UploadPart
-from compressor.errors import BusyError, IdleError, IncompleteError, SettingsError
+from compressor.calls.upload import Finish
+from compressor.errors import BusyError, CompressorError, IncompleteError, SettingsError
 from compressor.footprint import Basis
 from compressor.metrics import Account, Metrics
 from compressor.service import status
+from compressor.service.messages import Response, parts_from_proto, response_of
+from compressor.service.reset import reset
 from compressor.settings import VERSION
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 
 GrpcContext = grpc.aio.ServicerContext[Any, Any]
-Response = TypeVar("Response", pb.CompressResponse, pb.UnarchiveResponse)
 Work = Callable[[Call], None]
 
-RETRY_SECONDS = 1.0
-FILE_PARTS = ("chunk", "finish")
+REFUSED_IN_BAND_MAX = 64  # refused calls at a time that get their failure as a message, too, which may have to wait
 
 
 class CompressorService(rpc.CompressorServiceServicer):
     """The RPCs.
 
-    idle_seconds          how long a call waits for its client
-    max_concurrent_calls  calls that run at a time, each on a thread; any other is rejected as busy
-    draining              sent in the initial metadata, so that clients can use another server
-    had_activity          whether anything has arrived or ended since this was set to False
+    door          lets calls in
+    threads       as many calls run at a time
+    draining      sent in the initial metadata, so that clients can use another server
+    had_activity  whether anything has arrived or ended since this was set to False
     """
 
-    def __init__(
-        self, codec: Codec, metrics: Metrics, footprint: Basis, *, idle_seconds: float, max_concurrent_calls: int
-    ) -> None:
+    def __init__(self, codec: Codec, metrics: Metrics, footprint: Basis, door: Door, threads: CallThreads) -> None:
         self._codec = codec
         self._footprint = footprint
         self._metrics = metrics
-        self._idle_seconds = idle_seconds
-        self._threads = CallThreads(max_concurrent_calls)
+        self._door, self._threads = door, threads
+        self._refused_in_band = 0
         self.draining = False
         self.had_activity = False
 
@@ -81,54 +80,67 @@ class CompressorService(rpc.CompressorServiceServicer):
         self, kind: type[Response], work: Work, context: GrpcContext, account: Account
     ) -> AsyncGenerator[Response, None]:
         """Yield the responses to a call."""
-        with self._call(work, context, account) as call:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                call = await stack.enter_async_context(self._call(work, context, account))
+            except CompressorError as error:
+                failure = _failure(error, account)
+                if self._refused_in_band < REFUSED_IN_BAND_MAX:
+                    with self._in_band():
+                        yield kind(failure=failure)
+                await _abort(failure, context)
             await context.send_initial_metadata(self._identity())
+            download = call.admitted.clock.download
             try:
                 while (item := await call.outbox.get(IMMEDIATE_BYTES_MAX)) is not None:
-                    response = self._response(kind, item, account)
-                    del item
+                    output = Output(chunk=item) if isinstance(item, bytes) else item
+                    size = len(output.chunk or b"")
+                    response = self._response(kind, output, account)
+                    del item, output
+                    download.begin(time.monotonic())
                     yield response
+                    download.end(size, time.monotonic())
                     del response
                 account.end("OK")
             except Exception as error:
                 failure = _failure(error, account)
                 # In band first: a client that is still writing may not receive the status.
+                download.begin(time.monotonic())
                 yield kind(failure=failure)
                 await call.linger()
-                await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
+                await _abort(failure, context)
 
     async def Inspect(self, request_iterator: object, context: GrpcContext) -> pb.InspectResponse:
         """Answer from the header."""
-        with self._account(context) as account, self._call(Call.inspect, context, account) as call:
-            await context.send_initial_metadata(self._identity())
+        with self._account(context) as account:
             try:
-                output = await call.outbox.get()
-                assert isinstance(output, Output) and output.source is not None
-                account.source = output.source
-                account.end("OK")
-                return pb.InspectResponse(source=wire.source_to_proto(output.source))
+                async with self._call(Call.inspect, context, account) as call:
+                    try:
+                        await context.send_initial_metadata(self._identity())
+                        output = await call.outbox.get()
+                        assert isinstance(output, Output) and output.source is not None
+                    except Exception:
+                        await call.linger()
+                        raise
             except Exception as error:
-                failure = _failure(error, account)
-                await call.linger()
-                await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
+                await _abort(_failure(error, account), context)
                 raise
+            account.source = output.source
+            account.end("OK")
+            self._cut_off_unless_read(context)
+            return pb.InspectResponse(source=wire.source_to_proto(output.source))
 
-    def _response(self, kind: type[Response], item: bytes | Output, account: Account) -> Response:
-        """Return an item of the outbox as a message, and count it."""
-        output = Output(chunk=item) if isinstance(item, bytes) else item
-        source = report = None
+    def _response(self, kind: type[Response], output: Output, account: Account) -> Response:
+        """Return an item of the output as a message, and count it."""
+        report = None
         if output.source is not None:
             account.source = output.source
-            source = wire.source_to_proto(output.source)
         if output.chunk is not None:
             account.sent(len(output.chunk))
         if output.trailer is not None:
             account.report = output.trailer.report
             report = self._report(output.trailer)
-        fields: dict[str, Any] = {"source": source, "chunk": output.chunk, "report": report}
-        if sum(value is not None for value in fields.values()) > 1:
-            return kind(parts=pb.ResponseParts(**fields))
-        return kind(**fields)
+        return response_of(kind, output, report)
 
     def _report(self, trailer: Trailer) -> pb.Report:
         report = trailer.report
@@ -138,6 +150,27 @@ class CompressorService(rpc.CompressorServiceServicer):
 
     def _identity(self) -> tuple[tuple[str, str], ...]:
         return (("compressor-version", VERSION), ("compressor-draining", str(self.draining).lower()))
+
+    @contextlib.contextmanager
+    def _in_band(self) -> Iterator[None]:
+        """Send a refused call its failure in the block, as long as its client may need to read it."""
+        handler = asyncio.current_task()
+        assert handler is not None
+        cut_off = asyncio.get_running_loop().call_later(LINGER_SECONDS, reset, handler)
+        self._refused_in_band += 1
+        try:
+            yield
+        finally:
+            self._refused_in_band -= 1
+            cut_off.cancel()
+
+    @staticmethod
+    def _cut_off_unless_read(context: GrpcContext) -> None:
+        """End a call whose only response gRPC is about to send, if its client does not read that."""
+        handler = asyncio.current_task()
+        assert handler is not None
+        cut_off = asyncio.get_running_loop().call_later(LINGER_SECONDS, reset, handler)
+        context.add_done_callback(lambda context: cut_off.cancel())  # type: ignore[arg-type]
 
     @contextlib.contextmanager
     def _account(self, context: GrpcContext) -> Iterator[Account]:
@@ -151,41 +184,44 @@ class CompressorService(rpc.CompressorServiceServicer):
             account.close()
             self.had_activity = True
 
-    @contextlib.contextmanager
-    def _call(self, work: Work, context: GrpcContext, account: Account) -> Iterator[Call]:
-        """Open a call and feed it with what the client sends until the context closes."""
+    @contextlib.asynccontextmanager
+    async def _call(self, work: Work, context: GrpcContext, account: Account) -> AsyncIterator[Call]:
+        """Let a call in, and feed it with what the client sends until the context closes. Raise what refuses it."""
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
-        tasks = set[asyncio.Task[None]]()
+        handler = asyncio.current_task()
+        assert handler is not None
+        async with self._door.admitted(_address(context), deadline) as admitted:
+            with Call(self._codec, admitted, self._spent) as call:
+                tasks = {asyncio.create_task(self._feed(call, work, context, account))}
+                (call.feeding,) = tasks
 
-        def abort(error: IdleError) -> None:
-            tasks.add(asyncio.create_task(self._abort(error, context, account)))
+                def give_up(error: CompressorError) -> None:
+                    if admitted.clock.download.current(time.monotonic()):
+                        # Its handler can't end it, since it waits for the client.
+                        tasks.add(asyncio.create_task(_abort_blocked(_failure(error, account), context)))
+                    call.outbox.abandon(error)
+                    call.inbox.close()
 
-        with Call(self._codec, self._idle_seconds, self._metrics.spent, abort, deadline) as call:
-            call.feeding = asyncio.create_task(self._feed(call, work, context, account))
-            tasks.add(call.feeding)
-            try:
-                yield call
-            finally:
-                for task in tasks:
-                    task.cancel()
+                admitted.give_up = give_up
+                admitted.cut_off = lambda: reset(handler)
+                try:
+                    yield call
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    admitted.forget()
 
-    async def _abort(self, error: IdleError, context: GrpcContext, account: Account) -> None:
-        """End a call whose client does not read; its handler can't, since it waits for that client."""
-        failure = _failure(error, account)
-        with contextlib.suppress(grpc.aio.AbortError):
-            await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
+    def _spent(self, stage_seconds: Mapping[str, float]) -> None:
+        self._metrics.spent(stage_seconds)
+        self._door.learn(sum(stage_seconds.values()))
 
     async def _feed(self, call: Call, work: Work, context: GrpcContext, account: Account) -> None:
         """Move parts from the client into the inbox; the first one starts the work."""
         try:
-            async with asyncio.timeout(self._idle_seconds):
-                finished = await self._next(call, context, account)
+            finished = await self._next(call, context, account)
             if not call.start(work, self._threads):
-                raise BusyError("too many calls are running", RETRY_SECONDS)
-        except TimeoutError:
-            call.outbox.end(IdleError(f"nothing arrived for {self._idle_seconds:g} s"))
-            return
+                raise BusyError("too many calls are running", self._door.retry_seconds())
         except Exception as error:
             call.outbox.end(error)
             await _discard_rest(context)
@@ -203,6 +239,8 @@ class CompressorService(rpc.CompressorServiceServicer):
     async def _next(self, call: Call, context: GrpcContext, account: Account) -> bool:
         """Move a message; return whether it was the last. Waits for room first: none waits outside the inbox."""
         await call.inbox.room()
+        clock = call.admitted.clock
+        clock.upload.begin(time.monotonic())
         try:
             request = await context.read()
         except DecodeError as error:
@@ -214,43 +252,30 @@ class CompressorService(rpc.CompressorServiceServicer):
         if request.HasField("parts"):
             call.joins_output = True
         parts, size = parts_from_proto(request)
-        finished = isinstance(parts[-1], Finish)
+        clock.received(size, time.monotonic())
+        finished = bool(parts) and isinstance(parts[-1], Finish)
+        if finished:
+            clock.upload.end(0, time.monotonic())
         account.bytes_in += size
-        call.inbox.put(parts, size)
+        if parts:
+            call.inbox.put(parts, size)
         return finished
 
 
-def parts_from_proto(
-    request: pb.CompressRequest | pb.InspectRequest | pb.UnarchiveRequest,
-) -> tuple[list[UploadPart], int]:
-    """Return the parts of a message, and how many bytes of image or metadata are in it.
+def _address(context: GrpcContext) -> str:
+    """Return the address of the client without its port: "ipv4:10.0.0.7", "ipv6:[::1]"."""
+    return context.peer().rpartition(":")[0]
 
-    Each `bytes` field is read once, since reading it makes a copy.
-    """
-    fields = request.parts if request.HasField("parts") else request
-    parts, size = list[UploadPart](), 0
-    if isinstance(fields, pb.UnarchiveRequest):  # it has no field for settings or samples
-        fields = pb.RequestParts(**{name: getattr(fields, name) for name in FILE_PARTS if fields.HasField(name)})
-    if fields.HasField("settings"):
-        parts.append(wire.settings_from_proto(fields.settings))
-    if fields.HasField("raw"):
-        raw = wire.raw_from_proto(fields.raw)
-        parts.append(raw)
-        size += sum(raw.metadata_bytes().values())
-    if fields.HasField("chunk"):
-        chunk = fields.chunk
-        parts.append(chunk)
-        size += len(chunk)
-    if fields.HasField("tile"):
-        tile = wire.tile_from_proto(fields.tile)
-        parts.append(tile)
-        size += len(tile.pixels)
-    if fields.HasField("finish"):
-        finish = fields.finish
-        parts.append(Finish(finish.total_bytes, finish.crc32c if finish.HasField("crc32c") else None))
-    if not parts:
-        raise SettingsError("part", "is empty, must be one of settings, chunk, raw, tile, finish, parts")
-    return parts, size
+
+async def _abort(failure: pb.Failure, context: GrpcContext) -> None:
+    """End a call with the status of a failure."""
+    await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
+
+
+async def _abort_blocked(failure: pb.Failure, context: GrpcContext) -> None:
+    """End a call whose handler waits for the client. It may have ended at the same time."""
+    with contextlib.suppress(grpc.aio.AbortError, grpc.aio.UsageError, grpc.aio.InternalError):
+        await _abort(failure, context)
 
 
 async def _discard_rest(context: GrpcContext) -> None:

@@ -20,12 +20,12 @@ def on_a_thread(work: Callable[[], T]) -> asyncio.Future[T]:
     return asyncio.get_running_loop().run_in_executor(None, work)
 
 
-async def inbox(limit: int = 4 * KIB, idle: float = 10.0) -> Inbox[bytes]:
-    return Inbox(limit, idle, asyncio.get_running_loop())
+async def inbox(limit: int = 4 * KIB) -> Inbox[bytes]:
+    return Inbox(limit, asyncio.get_running_loop())
 
 
-async def outbox(limit: int = 4 * KIB, idle: float = 10.0) -> Outbox[bytes]:
-    return Outbox(limit, idle, asyncio.get_running_loop())
+async def outbox(limit: int = 4 * KIB) -> Outbox[bytes]:
+    return Outbox(limit, asyncio.get_running_loop())
 
 
 async def test_an_inbox_gives_items_in_order_and_then_the_end() -> None:
@@ -119,14 +119,19 @@ async def test_closing_an_inbox_wakes_the_loop() -> None:
         pipe.put(b"", 0)
 
 
-async def test_a_thread_that_waits_too_long_raises_idle_error() -> None:
-    pipe = await inbox(idle=0.05)
-    with pytest.raises(IdleError, match="nothing arrived for 0.05 s"):
-        await on_a_thread(lambda: next(iter(pipe)))
-    full = await outbox(idle=0.05)
-    full.put(b"", 4 * KIB)
-    with pytest.raises(IdleError, match="nothing was read"):
-        await on_a_thread(lambda: full.put(b"", 1))
+async def test_an_abandoned_outbox_gives_the_loop_an_error_and_ends_the_thread() -> None:
+    pipe = await outbox()
+    pipe.put(b"never read", 4 * KIB)
+    blocked = on_a_thread(lambda: pipe.put(b"", 1))
+    await asyncio.sleep(0.05)
+    pipe.abandon(IdleError("nothing was read"))
+
+    with pytest.raises(ClosedError):
+        await blocked
+    with pytest.raises(IdleError):
+        await pipe.get()
+    with pytest.raises(ClosedError):
+        pipe.check()
 
 
 async def test_an_outbox_blocks_its_thread_above_the_limit() -> None:
@@ -184,7 +189,7 @@ async def test_a_closed_pipe_keeps_nothing() -> None:
 
 async def test_a_closed_loop_is_not_woken() -> None:
     loop = asyncio.new_event_loop()
-    pipe: Outbox[bytes] = Outbox(KIB, 1.0, loop)
+    pipe: Outbox[bytes] = Outbox(KIB, loop)
     pipe._waiter = loop.create_future()
     loop.close()
     thread = threading.Thread(target=pipe.end)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from compressor import pipeline
+from compressor.cores import Demand
 from compressor.errors import DeadlineError
 from compressor.memory import Resources
 from compressor.pipeline import expected_cpu
@@ -69,9 +70,9 @@ def test_a_request_that_would_end_after_its_deadline_raises_and_frees_everything
     resources = Resources()
     monkeypatch.setattr(expected_cpu, "FIRST_RATES", dict.fromkeys(Effort, 1e-3))
     with pytest.raises(DeadlineError, match="can't be met"):
-        b"".join(pipeline.stream([jpeg(175, 121)], resources=resources, deadline=time.monotonic() + 1))
+        b"".join(pipeline.stream([jpeg(175, 121)], resources=resources, demand=Demand(time.monotonic() + 1)))
     assert resources.reserved_bytes == resources.spooled_bytes == 0
-    job = pipeline.stream([jpeg(175, 121)], resources=resources, deadline=time.monotonic() + 1000)
+    job = pipeline.stream([jpeg(175, 121)], resources=resources, demand=Demand(time.monotonic() + 1000))
     assert b"".join(job)
     with pytest.raises(DeadlineError):
-        b"".join(pipeline.stream([jpeg(175, 121)], resources=resources, deadline=time.monotonic() - 1))
+        b"".join(pipeline.stream([jpeg(175, 121)], resources=resources, demand=Demand(time.monotonic() - 1)))

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from compressor import compress, pipeline
+from compressor.cores import Demand
 from compressor.errors import DeadlineError, LimitError
 from compressor.pipeline import scoring, target
 from compressor.settings import Format, Raw, Report, Settings, Tile
@@ -330,7 +331,7 @@ def test_a_target_that_no_webp_or_avif_reaches_is_an_error_that_names_the_finest
 
 def test_a_search_ends_with_its_deadline_and_its_call() -> None:
     settings, calls = Settings(target_score=70, format=Format.JPEG), 0
-    with pytest.raises(DeadlineError), pipeline.stream([SOURCES["PNG"]], settings, deadline=0) as job:
+    with pytest.raises(DeadlineError), pipeline.stream([SOURCES["PNG"]], settings, demand=Demand(0)) as job:
         b"".join(job)
 
     def unwanted() -> None:

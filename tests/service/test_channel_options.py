@@ -7,8 +7,9 @@ import pytest
 
 from compressor.client import connection
 from compressor.service import server
+from compressor.service.config import ServerConfig
 
-OPTIONS = [*server.channel_options(1 << 17, 8), *connection.channel_options(1 << 17)]
+OPTIONS = [*server.channel_options(ServerConfig()), *connection.channel_options(1 << 17)]
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,6 @@ def test_grpc_knows_the_option(name: str, library: bytes) -> None:
 
 def test_the_server_allows_the_pings_of_the_client() -> None:
     """Else it would end a call in which nothing is sent for minutes, as while a large image is encoded again."""
-    allowed = dict(server.channel_options(1 << 17, 8))["grpc.http2.min_ping_interval_without_data_ms"]
+    allowed = dict(server.channel_options(ServerConfig()))["grpc.http2.min_ping_interval_without_data_ms"]
     sent = dict(connection.channel_options(1 << 17))["grpc.keepalive_time_ms"]
     assert allowed < sent
