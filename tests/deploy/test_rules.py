@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,24 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 )
 def test_promtool_accepts_the_rules_and_passes_their_tests(words: tuple[str, ...]) -> None:
     assert promtool(*words) == ""
+
+
+def test_promtool_accepts_the_configuration_for_compose() -> None:
+    """Its rules are mounted beside it, in the container."""
+    assert promtool("check", "config", "--syntax-only", "../compose/prometheus.yml") == ""
+
+
+def test_promtool_accepts_the_configuration_for_kubernetes(tmp_path: Path) -> None:
+    """Debian's Prometheus is built without the discovery of pods, whose place a list of targets takes here."""
+    config = yaml.safe_load((DEPLOY / "prometheus" / "kubernetes.yml").read_text())
+    (job,) = config["scrape_configs"]
+    (discovery,) = job.pop("kubernetes_sd_configs")
+    job["static_configs"] = [{"targets": ["pod:9464"]}]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+
+    assert discovery == {"role": "pod", "selectors": [{"role": "pod", "label": "app.kubernetes.io/name=compressor"}]}
+    assert promtool("check", "config", "--syntax-only", str(tmp_path / "prometheus.yml")) == ""
+    assert {rule.get("target_label") for rule in job["relabel_configs"]} >= {"namespace", "pod", "instance"}
 
 
 @pytest.mark.parametrize("where, expression", list(expressions.expressions()))
