@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,7 +101,7 @@ def test_a_misspelled_field_is_found(part: Any, tmp_path: Path) -> None:
 
 def test_calls_of_one_connection_are_balanced_and_none_fails_when_a_server_drains(tmp_path: Path) -> None:
     image = file_of(3000)
-    with Process("fake", drain_seconds=3.0) as first, Running(fake_codec()) as second:
+    with Process("fake", drain_seconds=5.0) as first, Running(fake_codec()) as second:
         addresses = [first.address, second.address]
         with balancing(addresses, tmp_path) as (address, admin), Client(address, retries=0) as client:
             assert eventually(lambda: healthy_hosts(admin) == 2, 20.0), (tmp_path / "log").read_text()
@@ -108,11 +109,12 @@ def test_calls_of_one_connection_are_balanced_and_none_fails_when_a_server_drain
                 client.compress(image)
             counts = ended_calls(first), ended_calls(second)
             assert sum(counts) == CALLS
-            assert min(counts) > CALLS // 5
+            assert min(counts) > CALLS // 10  # each call goes to either at random: fewer in one of ten million runs
 
             first.process.terminate()
             while first.process.poll() is None:
                 client.compress(image)
+                time.sleep(0.02)
             for _ in range(CALLS):
                 client.compress(image)
             assert healthy_hosts(admin) == 1
