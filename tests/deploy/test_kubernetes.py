@@ -12,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from compressor.v1 import compressor_pb2
 from tests.deploy import sizing
 from tests.deploy.real_prometheus import DEPLOY, tool
 
@@ -19,6 +20,7 @@ FOLDER = DEPLOY / "kubernetes"
 KUSTOMIZATIONS = ["base", "autoscaling", "overlays/production", "overlays/envoy"]
 COMPLETE = [name for name in KUSTOMIZATIONS if name != "autoscaling"]
 VERSIONS = ["1.30", kubernetes_validate.latest_version()]
+SERVICE = compressor_pb2.DESCRIPTOR.services_by_name["CompressorService"].full_name
 ADAPTER = yaml.safe_load((FOLDER / "autoscaling" / "prometheus-adapter.yaml").read_text())
 
 
@@ -72,7 +74,7 @@ def test_sizes_follow_from_the_settings(name: str, monkeypatch: pytest.MonkeyPat
     sizing.assert_sizes(config, sizing.size(resources["limits"]["memory"]), pod(name)["terminationGracePeriodSeconds"])
     assert resources["requests"]["memory"] == resources["limits"]["memory"]
     assert "cpu" not in resources["limits"]
-    assert config.spool_budget is not None and "medium" not in spool
+    assert isinstance(config.spool_budget, int) and "medium" not in spool
     volume_bytes = sizing.size(spool["sizeLimit"])
     assert config.spool_budget < volume_bytes <= sizing.size(resources["limits"]["ephemeral-storage"])
 
@@ -94,15 +96,25 @@ def test_ports_and_folders_are_those_of_the_settings(name: str, monkeypatch: pyt
 
 @pytest.mark.parametrize("name", COMPLETE)
 def test_a_kubelet_can_ask_the_probes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its gRPC probes can't use TLS. A draining service is not ready, but alive."""
+    """Its gRPC probes can't use TLS. Readiness is health under the service's name, and liveness without a name."""
     config = sizing.server_config(settings(name), monkeypatch)
     (container,) = pod(name)["containers"]
+    probes = {kind: container[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness")}
 
-    for kind in ("startupProbe", "readinessProbe"):
-        expected = {"grpc": {"port": 50051}} if config.tls_cert is None else {"path": "/readyz", "port": "metrics"}
-        probe = container[kind]
-        assert (probe.get("httpGet") or {"grpc": probe["grpc"]}) == expected
-    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    if config.tls_cert is None:
+        ready = {"port": 50051, "service": SERVICE}
+        assert {kind: probe["grpc"] for kind, probe in probes.items()} == {
+            "startup": ready,
+            "readiness": ready,
+            "liveness": {"port": 50051},
+        }
+    else:
+        paths = {kind: (probe["httpGet"]["path"], probe["httpGet"]["port"]) for kind, probe in probes.items()}
+        ready_path = ("/readyz", "metrics")
+        assert paths == {"startup": ready_path, "readiness": ready_path, "liveness": ("/healthz", "metrics")}
+        assert not any("grpc" in probe for probe in probes.values())
+    stop_seconds = config.drain_seconds + config.grace_seconds
+    assert probes["liveness"]["periodSeconds"] * probes["liveness"]["failureThreshold"] > stop_seconds
 
 
 @pytest.mark.parametrize("name", COMPLETE)
