@@ -1,4 +1,4 @@
-"""Rules for all tests: none may be skipped, and one file is left out where its tools can't be installed."""
+"""Rules for all tests: none may be skipped, and a file is left out where its tools can't be installed."""
 
 import os
 import shutil
@@ -10,11 +10,18 @@ import pytest
 from compressor.kernels import library
 from tests import ROOT, safety
 
-# Building an image needs a distribution's tools and root. `.ci/run` installs them and refuses to go on without.
-IMAGE_TOOLS = ("buildah", "mmdebstrap")
-NO_IMAGE = [tool for tool in IMAGE_TOOLS if shutil.which(tool) is None] + (["root"] if os.getuid() else [])
+# Building an image needs root, too. `.ci/run` installs what Debian has of these, and refuses to go on without.
+TOOLS = {
+    "project/test_image.py": ("buildah", "mmdebstrap"),
+    "deploy/test_compose.py": ("docker-compose",),
+    "deploy/test_kubernetes.py": ("kubectl",),
+    "deploy/test_systemd.py": ("systemd-analyze",),
+}
+MISSING = {file: [tool for tool in tools if shutil.which(tool) is None] for file, tools in TOOLS.items()}
+if os.getuid():
+    MISSING["project/test_image.py"].append("root")
 
-collect_ignore = ["project/test_image.py"] if NO_IMAGE else []
+collect_ignore = [file for file, tools in MISSING.items() if tools]
 # `make test` has a pass for each of the two.
 collect_ignore.append("kernels/test_library.py" if library.COMPILED is None else "kernels/intrinsics")
 
@@ -40,7 +47,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_report_header() -> list[str]:
-    return [f"left out: tests/project/test_image.py, which needs {', '.join(NO_IMAGE)}"] if NO_IMAGE else []
+    return [f"left out: tests/{file}, which needs {', '.join(tools)}" for file, tools in MISSING.items() if tools]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
