@@ -83,6 +83,11 @@ class ServerProcess:
         self._end(show_log=error is not None)
 
     @property
+    def alive(self) -> bool:
+        """Return whether the process runs."""
+        return self._process.poll() is None
+
+    @property
     def resident_bytes(self) -> int | None:
         """The resident memory now; None if it cannot be read."""
         return process.status_bytes("VmRSS", self.pid)

@@ -3,7 +3,6 @@
 import contextlib
 import multiprocessing
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.service import http2, pyvips_server
+from benchmarks.service import http2
+from benchmarks.service.rpcs import CompressRpc, RecodeRpc, RejectedError, Rpc
 
 READY_SECONDS_MAX = 120
 BUSY_SECONDS = 0.1  # before a call that was rejected as busy is sent again
@@ -55,30 +55,19 @@ class Calls:
         self.wrong += other.wrong
 
 
-class RejectedError(Exception):
-    """A call that was rejected as busy."""
-
-
-class Caller(ABC):
+class Caller:
     """A connection to a server. Messages are built once, so that callers take little CPU time from the server."""
 
     def __init__(self, address: str, data: bytes, settings: dict[str, Any]) -> None:
-        self._body = b"".join(map(http2.prefixed, self.messages(data, settings)))
-        self._connection = http2.Http2Connection(address, self.method)
+        self._rpc = self.rpc()
+        self._body = b"".join(map(http2.prefixed, self._rpc.messages(data, settings)))
+        self._connection = http2.Http2Connection(address, self.rpc.method)
 
-    method: str
-
-    @abstractmethod
-    def messages(self, data: bytes, settings: dict[str, Any]) -> list[bytes]:
-        """Return the messages of each request."""
-
-    @abstractmethod
-    def result(self, messages: list[bytes]) -> bytes:
-        """Return the result in the messages of a response. Raises RejectedError, or RuntimeError without a result."""
+    rpc: type[Rpc]
 
     def call(self) -> bytes:
-        """Make a call and return its result. Raises as `result`."""
-        return self.result(http2.unprefixed(self._connection.call(self._body)))
+        """Make a call and return its result. Raises as `Rpc.result`."""
+        return self._rpc.result(http2.unprefixed(self._connection.call(self._body)))
 
     def close(self) -> None:
         """Close the connection."""
@@ -88,42 +77,13 @@ class Caller(ABC):
 class OurCaller(Caller):
     """A connection to our server."""
 
-    method = "/compressor.v1.CompressorService/Compress"
-
-    def messages(self, data: bytes, settings: dict[str, Any]) -> list[bytes]:
-        from compressor.client import transfer
-        from compressor.settings import Settings
-        from compressor.v1 import compressor_pb2 as pb
-        from compressor.wire import CHUNK_BYTES
-
-        self._parse = pb.CompressResponse.FromString
-        source = transfer.SplitSource(None, [data], ready=True)
-        builder = transfer.RequestBuilder(pb.CompressRequest, CHUNK_BYTES)
-        return [message.SerializeToString() for message in builder.all(Settings(**settings), source)]
-
-    def result(self, messages: list[bytes]) -> bytes:
-        responses = [self._parse(message) for message in messages]
-        failure = responses[-1].failure.message if responses else "no message"
-        if responses and responses[-1].failure.HasField("retry_after_seconds"):
-            raise RejectedError
-        parts = [response.parts if response.HasField("parts") else response for response in responses]
-        if not parts or not parts[-1].HasField("report"):
-            raise RuntimeError(f"a call has no result: {failure}")
-        return b"".join(part.chunk for part in parts)
+    rpc = CompressRpc
 
 
-class PyvipsCaller(Caller):
-    """A connection to `pyvips_server`, which has no settings."""
+class PeerCaller(Caller):
+    """A connection to a peer, which has no settings."""
 
-    method = f"/{pyvips_server.SERVICE}/{pyvips_server.METHOD}"
-
-    def messages(self, data: bytes, settings: dict[str, Any]) -> list[bytes]:
-        return [data]
-
-    def result(self, messages: list[bytes]) -> bytes:
-        if len(messages) != 1:
-            raise RuntimeError(f"a response of {len(messages)} messages, not 1")
-        return messages[0]
+    rpc = RecodeRpc
 
 
 def call_until(caller: Caller, order: Order, expected: bytes) -> Calls:

@@ -28,6 +28,17 @@ def literal(name: bytes, value: bytes) -> bytes:
     return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
 
 
+def request_headers(address: str, method: str, *others: tuple[str, str]) -> bytes:
+    """Return the header block of a call of a method, `/package.Service/Method`, with other fields at its end."""
+    return b"".join(
+        literal(name.encode(), value.encode())
+        for name, value in (
+            (":method", "POST"), (":scheme", "http"), (":path", method), (":authority", address),
+            ("te", "trailers"), ("content-type", "application/grpc"), *others,
+        )
+    )  # fmt: skip
+
+
 def prefixed(message: bytes) -> bytes:
     """Return an uncompressed message with the prefix that gRPC requires."""
     return struct.pack(">BI", 0, len(message)) + message
@@ -53,13 +64,7 @@ class Http2Connection:
         self._socket = socket.create_connection((host, int(port)), TIMEOUT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb", 1 << 18)
-        self._headers = b"".join(
-            literal(name.encode(), value.encode())
-            for name, value in (
-                (":method", "POST"), (":scheme", "http"), (":path", method), (":authority", address),
-                ("te", "trailers"), ("content-type", "application/grpc"),
-            )
-        )  # fmt: skip
+        self._headers = request_headers(address, method)
         self._stream = -1
         self._window = self._initial_window = self._stream_window = DEFAULT_WINDOW
         settings = struct.pack(">HIHI", INITIAL_WINDOW_SIZE, OWN_WINDOW, MAX_FRAME_SIZE, 1 << 20)

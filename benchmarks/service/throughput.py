@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from benchmarks.harness import sources
 from benchmarks.harness.server import ServerProcess
 from benchmarks.service import pyvips_server
-from benchmarks.service.callers import Caller, CallerProcess, Calls, OurCaller, PyvipsCaller, make_calls
+from benchmarks.service.callers import Caller, CallerProcess, Calls, OurCaller, PeerCaller, make_calls
 from benchmarks.service.checks import EFFORT, SETTINGS, WARM_CALLS, problem_of, used
 from benchmarks.small.measure import ours
 
@@ -110,7 +110,7 @@ def sides(data: bytes) -> Iterator[list[Side]]:
             found.append(start("1 process", result, ServerProcess()))
         if has_pyvips():
             peer = ServerProcess(module=PYVIPS_SERVER)
-            found.append(start("pyvips", pyvips_server.recode(data, None), peer, PyvipsCaller))
+            found.append(start("pyvips", pyvips_server.recode(data), peer, PeerCaller))
         yield found
 
 

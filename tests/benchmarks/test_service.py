@@ -17,12 +17,12 @@ from benchmarks.service.callers import (
     Calls,
     Order,
     OurCaller,
-    PyvipsCaller,
-    RejectedError,
+    PeerCaller,
     call_until,
     make_calls,
 )
 from benchmarks.service.checks import problem_of
+from benchmarks.service.rpcs import CompressRpc, RejectedError
 from benchmarks.service.throughput import Side, Window
 from benchmarks.small.measure import ours
 from compressor.client import Client
@@ -67,11 +67,11 @@ def test_servers_are_compared_with_libvips(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_callers_take_turns_with_their_own_connections(data: bytes) -> None:
-    expected = pyvips_server.recode(data, None)
+    expected = pyvips_server.recode(data)
     with ServerProcess(module=throughput.PYVIPS_SERVER) as server:
-        with CallerProcess(server.address, data, expected, 3, PyvipsCaller) as callers:
+        with CallerProcess(server.address, data, expected, 3, PeerCaller) as callers:
             order, calls = make_calls([callers], math.inf, 4)
-        with CallerProcess(server.address, data, b"another", 1, PyvipsCaller) as callers:
+        with CallerProcess(server.address, data, b"another", 1, PeerCaller) as callers:
             wrong = make_calls([callers], math.inf, 2)[1]
         before = server.cpu_seconds, server.page_faults
 
@@ -111,15 +111,15 @@ def test_rejected_calls_are_repeated(data: bytes, monkeypatch: pytest.MonkeyPatc
     responses = iter([rejected, result])
     monkeypatch.setattr(http2, "Http2Connection", lambda *_: None)
     caller = OurCaller("", data, {})
-    monkeypatch.setattr(caller, "call", lambda: caller.result(next(responses)))
+    monkeypatch.setattr(caller, "call", lambda: CompressRpc().result(next(responses)))
 
     calls = call_until(caller, Order(time.perf_counter(), 60.0, 1), b"result")
 
     assert (calls.rejected, calls.wrong, len(calls.ends)) == (1, 0, 1)
     with pytest.raises(RejectedError):
-        caller.result(rejected)
+        CompressRpc().result(rejected)
     with pytest.raises(RuntimeError, match="no result: no message"):
-        caller.result([])
+        CompressRpc().result([])
 
 
 def test_wrong_results_of_calls_are_detected(data: bytes) -> None:

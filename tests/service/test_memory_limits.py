@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.cgroup import memory_group
 from benchmarks.harness.server import ServerProcess
 from benchmarks.harness.transfer import send
 from benchmarks.memory import measure, tiled_images
@@ -19,7 +20,6 @@ from compressor.calls.codec import pipeline_codec
 from compressor.client import Client
 from compressor.errors import BusyError
 from compressor.memory import Resources
-from tests.service.cgroup import memory_group
 from tests.service.running import Running
 
 MIB = 1 << 20
