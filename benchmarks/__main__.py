@@ -24,8 +24,9 @@ NAMES = {
     "best,fast] [--try luma=0.6,chroma=0.3 …]",
     "small": "JPEG to JPEG in process from 64 × 64 to 12 MP, compared with Pillow; threads compared with processes "
     "[--quick] [--sizes N,N] [--thread-sizes N,N]",
-    "service": "CPU time outside the codec, calls/s of one and several workers, and a small caller next to large ones "
-    "[--quick] [--parts NAME,NAME]",
+    "service": "CPU time outside the codec, calls/s of one and several workers, a small caller next to large ones; ten "
+    "times the load, calls that are held open, a rolling restart, memory over 100,000 calls [--quick] [--soak] "
+    "[--parts NAME,NAME] [--seconds N]",
     "scoring": "SSIMULACRA2 of bands: speed compared with PyPI's ssimulacra2, agreement with the twin, and memory "
     "[--quick]",
     "archive": "JPEG as JPEG XL and back: bytes, exactness, CPU time and memory of several libraries, and of Lepton "

@@ -74,7 +74,7 @@ def measure_attack(name: str, seconds: float, count: int = CALLS, settle: float 
             before = load.make(LoadOrder(seconds, WEIGHTS, callers=CALLERS, seed=2))
             begin = time.perf_counter()
             attackers.begin(longest)
-            during = load.make(LoadOrder(seconds, WEIGHTS, callers=CALLERS, seed=3))
+            during = load.make(LoadOrder(seconds, WEIGHTS, callers=CALLERS, seed=2))
             results = attackers.result()
             ended = time.perf_counter()
             time.sleep(settle)

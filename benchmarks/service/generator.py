@@ -53,7 +53,7 @@ class LoadOrder:
 
 
 class LoadGenerator:
-    """Connections to a server, and the calls on them."""
+    """Connections to a server, each from another address of the loopback network, and the calls on them."""
 
     def __init__(self, address: str, rpc: Rpc, files: Sequence[MixedFile]) -> None:
         self._address, self._rpc, self._files = address, rpc, files
@@ -67,7 +67,7 @@ class LoadGenerator:
         await asyncio.gather(*(self._connect(n) for n, one in enumerate(self._connections) if not _usable(one)))
 
     async def _connect(self, number: int) -> None:
-        self._connections[number] = await multiplexed.connected(self._address)
+        self._connections[number] = await multiplexed.connected(self._address, source=f"127.0.8.{1 + number}")
 
     async def execute(self, order: LoadOrder) -> LoadRecords:
         """Make the calls of an order; return after the last one has ended, or after `drain` seconds."""

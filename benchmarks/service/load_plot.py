@@ -49,10 +49,10 @@ def draw_overload(results: Sequence[OverloadResult], path: Path) -> Path:
         _limit(memory, GROUP_BYTES / MIB)
         for axes in panels[:, column]:
             axes.axvspan(0, one.seconds, color=PALE, alpha=0.1, linewidth=0)
-            chart.style_axes(axes, "")
+            _style(axes)
         memory.set_xlabel("seconds", color=INK)
-    texts = ("ms", "completed work,\n% of the closed load's", "calls a second", "resident memory, MiB")
-    _label(panels, texts)
+    texts = ("latency, ms", "completed work,\n% of the closed load's", "calls a second", "resident memory, MiB")
+    _label(figure, panels, texts)
     return chart.save(figure, "Ten times the load that the server can take", list(handles.values()), 5, path)
 
 
@@ -77,9 +77,9 @@ def draw_attacks(results: Sequence[AttackedResult], path: Path) -> Path:
         for axes in panels[:, column]:
             axes.axvline(0, color=PALE, linewidth=1)
             axes.axvline(one.seconds, color=PALE, linewidth=1, linestyle=":")
-            chart.style_axes(axes, "")
-        memory.set_xlabel("seconds since the attack began; normal callers end at the dotted line", color=INK)
-    _label(panels, ("normal calls a second", "calls held open", "ms", "resident memory, MiB"))
+            _style(axes)
+        memory.set_xlabel("seconds; normal callers until the dotted line", color=INK)
+    _label(figure, panels, ("normal calls a second", "calls held open", "health check, ms", "resident memory, MiB"))
     return chart.save(figure, "Clients that hold calls open", list(handles.values()), 5, path)
 
 
@@ -95,6 +95,11 @@ def draw_soak(one: SoakResult, path: Path) -> Path:
     return chart.save(figure, f"Memory over {one.calls:,} calls", [handle], 1, path)
 
 
+def _style(axes: Any) -> None:
+    chart.style_axes(axes, "")
+    axes.tick_params(which="minor", length=0)
+
+
 def _memory(axes: Any, x: Sequence[float], sizes: Sequence[float | None]) -> Any:
     values = [None if size is None else size / MIB for size in sizes]
     return axes.plot(x, values, color=INK, linewidth=1.6, label="resident memory")[0]
@@ -104,7 +109,8 @@ def _limit(axes: Any, value: float) -> Any:
     return axes.axhline(value, color="#c0392b", linewidth=1.2, linestyle=(0, (6, 3)), label="limit")
 
 
-def _label(panels: Any, texts: Sequence[str]) -> None:
+def _label(figure: Any, panels: Any, texts: Sequence[str]) -> None:
+    figure.align_ylabels(panels[:, 0])
     for row, text in zip(panels, texts, strict=True):
         row[0].set_ylabel(text, color=INK)
         row[0].set_ylim(bottom=0 if row[0].get_yscale() != "log" else None)

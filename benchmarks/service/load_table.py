@@ -25,7 +25,7 @@ def milliseconds(value: float | None) -> str:
 def goals_table(goals: Sequence[tuple[str, Goal]]) -> Table:
     """Return a row for each goal of a part."""
     table = record.table("Goals", ("part", "goal"), ("value", "limit", ""))
-    table.columns[1].max_width = 44
+    table.columns[1].max_width = 48
     for part, goal in goals:
         mark = "met" if goal.met else "missed"
         table.add_row(part, goal.name, goal.value, goal.limit, mark, style="" if goal.met else "red")
@@ -57,6 +57,7 @@ def capacity_table(results: Sequence[OverloadResult]) -> Table:
 def overload_table(results: Sequence[OverloadResult]) -> Table:
     """Return a column for each server at a multiple of its capacity."""
     table = record.table(f"Calls arrive at {OVERLOAD:g} times the rate of the closed load", ("",), ())
+    table.columns[0].max_width = 40
     for one in results:
         table.add_column(name_of(one).replace(", ", ",\n"), justify="right", no_wrap=True)
     columns = [overload_figures(one) for one in results]
@@ -74,6 +75,10 @@ def overload_figures(one: OverloadResult) -> dict[str, str]:
         "the same for a CPU second": f"{one.goodput_cpu:.0%}",
         "with a result, of those admitted": f"{one.finished:.1%}",
         **{f"calls: {name}": f"{count:,}" for name, count in one.outcomes.items()},
+        **{
+            f"{size}: with a result": f"{counts['ok']:,} of {sum(counts.values()):,}"
+            for size, counts in one.by_size.items()
+        },
         "result p50, ms": milliseconds(one.ok["p50"]),
         "result p99, ms": milliseconds(one.ok["p99"]),
         "refusal p50, ms": milliseconds(one.refused["p50"]),

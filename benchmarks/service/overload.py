@@ -14,7 +14,7 @@ from benchmarks.service.checks import EFFORT, SETTINGS, used
 from benchmarks.service.generator import LoadOrder, LoadProcess
 from benchmarks.service.goals import Goal, at_least, at_most, none_of
 from benchmarks.service.mix import MIX, MixedFile, mixed_files
-from benchmarks.service.records import CallRecord, LoadRecords, latencies, percentiles
+from benchmarks.service.records import CallRecord, LoadRecords, is_refused_stream, latencies, percentiles
 from benchmarks.service.rpcs import CompressRpc, RecodeRpc, Rpc
 from benchmarks.service.watch import Watch, Watched
 from benchmarks.small.measure import ours
@@ -61,7 +61,8 @@ class OverloadResult:
     finished           share of the calls with a result, of those that were admitted: of all that were not refused
     ok, refused        percentiles of the seconds from sending to the end
     lag                percentiles of the seconds that the generator sent calls too late
-    without_retry      refused calls that were not told when to retry
+    without_retry      refused calls that were not told when to retry; gRPC's clients repeat a refused stream at once
+    by_size            number of calls of each outcome for each size
     others_cores       CPU seconds in a second of processes that are neither the server nor the generator
     series             by second; for the plot
     """
@@ -74,6 +75,7 @@ class OverloadResult:
     killed: bool
     capacity: Capacity
     outcomes: dict[str, int]
+    by_size: dict[str, dict[str, int]]
     reasons: dict[str, int]
     goodput: float
     goodput_pixels: float
@@ -109,7 +111,7 @@ class Subject:
 
     def files(self) -> list[MixedFile]:
         """Make the files."""
-        return mixed_files(self.rpc(), self.recode or ours(EFFORT), {} if self.recode else SETTINGS)
+        return mixed_files(self.rpc(), self.recode or ours(EFFORT), {} if self.recode else SETTINGS, MIX)
 
     @contextlib.contextmanager
     def started(self) -> Iterator[tuple[ServerProcess, MemoryGroup | None]]:
@@ -178,7 +180,7 @@ def measure_overload(
     """Measure the capacity of a new server, then let calls arrive at ten times that rate."""
     files = subject.files()
     with subject.started() as (server, group), LoadProcess(server.address, subject.rpc, files) as load:
-        capacity = measure_capacity(server, load, max(3.0, seconds / 4))
+        capacity = measure_capacity(server, load, max(1.0, seconds / 4))
         time.sleep(settle / 2)
         with Watch(server) as watch:
             idle = time.perf_counter()
@@ -215,6 +217,7 @@ def _result(subject: Subject, capacity: Capacity, records: LoadRecords, seen: Wa
         killed=False,
         capacity=capacity,
         outcomes=outcomes,
+        by_size={str(share.size): records.outcomes(index) for index, share in enumerate(MIX)},
         reasons=records.reasons(),
         goodput=work / capacity.work_per_second,
         goodput_pixels=records.work_per_second(megapixels, ramp) / capacity.megapixels_per_second,
@@ -226,7 +229,7 @@ def _result(subject: Subject, capacity: Capacity, records: LoadRecords, seen: Wa
         lag=percentiles(records.lags()),
         health=percentiles([took for _, took in seen.health]),
         unhealthy=seen.unhealthy,
-        without_retry=sum(not call.retry for call in records.of("refused")),
+        without_retry=sum(not call.retry and not is_refused_stream(call) for call in records.of("refused")),
         idle_bytes=0,
         peak_bytes=seen.peak_bytes,
         settled_bytes=0,

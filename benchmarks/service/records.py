@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from benchmarks.service.multiplexed import DEADLINE_EXCEEDED, OK, RUNNING, UNAVAILABLE
+from benchmarks.service.multiplexed import DEADLINE_EXCEEDED, OK, REFUSED_STREAM, RUNNING, UNAVAILABLE
 
 DEADLINE_TOLERANCE_SECONDS = 0.25  # of a call that ends by its deadline, until its end has been read
 OUTCOMES = ("ok", "refused", "deadline", "failed", "wrong", "lost", "unfinished")
@@ -66,13 +66,13 @@ class LoadRecords:
         if call.code == DEADLINE_EXCEEDED and self.deadline is not None:
             on_time = call.end - call.sent <= self.deadline + DEADLINE_TOLERANCE_SECONDS
             return "deadline" if on_time else "failed"
-        if call.retry or (call.code == UNAVAILABLE and call.reason.startswith("RST_STREAM")):
+        if call.retry or is_refused_stream(call):
             return "refused"
         return "lost" if call.code == UNAVAILABLE else "failed"
 
-    def outcomes(self) -> dict[str, int]:
-        """Return the number of calls of each outcome."""
-        counts = Counter(map(self.outcome, self.calls))
+    def outcomes(self, share: int | None = None) -> dict[str, int]:
+        """Return the number of calls of each outcome, of one size or of all."""
+        counts = Counter(self.outcome(call) for call in self.calls if share in (None, call.share))
         return {name: counts[name] for name in OUTCOMES}
 
     def of(self, outcome: str) -> list[CallRecord]:
@@ -96,6 +96,11 @@ class LoadRecords:
     def lags(self) -> list[float]:
         """Return how many seconds after they were due calls were sent."""
         return [call.sent - call.due for call in self.calls if not math.isnan(call.sent)]
+
+
+def is_refused_stream(call: CallRecord) -> bool:
+    """Return whether HTTP/2 refused the call's stream, which the server has not processed (RFC 9113, 8.7)."""
+    return call.code == UNAVAILABLE and call.reason == REFUSED_STREAM
 
 
 def latencies(calls: Iterable[CallRecord]) -> list[float]:

@@ -1,0 +1,280 @@
+"""A server under load: what records say, and small runs of each part."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from benchmarks.harness import record, sources
+from benchmarks.harness.server import ServerProcess
+from benchmarks.service import (
+    attacks,
+    generator,
+    load_plot,
+    load_table,
+    overload,
+    pillow_server,
+    restart,
+    soak,
+    under_load,
+    watch,
+)
+from benchmarks.service.attackers import AttackProcess, loris_attacks, never_reading_attacks
+from benchmarks.service.checks import EFFORT, SETTINGS
+from benchmarks.service.generator import LoadOrder, LoadProcess
+from benchmarks.service.goals import at_least, at_most, none_of
+from benchmarks.service.mix import MixedFile, Share, mixed_files
+from benchmarks.service.multiplexed import DEADLINE_EXCEEDED, OK, REFUSED_STREAM, RUNNING, UNAVAILABLE
+from benchmarks.service.records import CallRecord, LoadRecords, latencies, percentiles
+from benchmarks.service.rpcs import CompressRpc, RecodeRpc
+from benchmarks.small.measure import ours
+
+MIB = 1 << 20
+MIX = (Share(sources.Size(64, 64), 0.5, 2), Share(sources.Size(192, 128), 0.5, 2))
+WEIGHTS = (0.5, 0.5)
+CALL = CallRecord(0, 10.0, 10.0, 10.5, 11.0, OK, "", False, True)
+
+
+def call(**values: Any) -> CallRecord:
+    return CALL._replace(**values)
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values, deadline, outcome",
+    [
+        ({}, None, "ok"),
+        ({"right": False}, None, "wrong"),
+        ({"code": RUNNING, "end": math.nan}, None, "unfinished"),
+        ({"code": UNAVAILABLE, "retry": True}, None, "refused"),
+        ({"code": UNAVAILABLE, "reason": REFUSED_STREAM}, None, "refused"),
+        ({"code": 8, "retry": True}, None, "refused"),
+        ({"code": UNAVAILABLE, "reason": "the connection was lost"}, None, "lost"),
+        ({"code": DEADLINE_EXCEEDED}, 1.0, "deadline"),
+        ({"code": DEADLINE_EXCEEDED, "end": 11.5}, 1.0, "failed"),  # half a second too late
+        ({"code": DEADLINE_EXCEEDED}, None, "failed"),  # it had no deadline
+        ({"code": 1}, 1.0, "failed"),
+    ],
+)
+def test_a_call_has_one_outcome(values: dict[str, Any], deadline: float | None, outcome: str) -> None:
+    records = LoadRecords(10.0, 1.0, deadline, [call(**values)])
+
+    assert records.outcomes() == {name: int(name == outcome) for name in records.outcomes()}
+    assert records.outcomes(share=1)[outcome] == 0
+
+
+def test_work_counts_when_it_is_completed_within_the_window() -> None:
+    ends = (10.5, 11.0, 12.0, 14.0, 14.1)  # the window is from 11 to 14
+    records = LoadRecords(10.0, 4.0, None, [call(end=end, share=n) for n, end in enumerate(ends)])
+    records.calls.append(call(end=12.0, code=UNAVAILABLE, retry=True, share=100))
+
+    assert records.work_per_second(lambda one: one.share, ramp=1.0) == (1 + 2 + 3) / 3
+
+
+def test_latencies_and_lags_are_of_calls_that_were_sent() -> None:
+    unsent = call(sent=math.nan, end=12.0)
+    records = LoadRecords(10.0, 4.0, None, [call(sent=10.2), call(end=math.nan), unsent])
+
+    assert latencies(records.calls) == [pytest.approx(0.8)]
+    assert records.lags() == [pytest.approx(0.2), 0.0]
+    assert percentiles([]) == {"p50": None, "p95": None, "p99": None, "max": None}
+    assert percentiles([2.0]) == {"p50": 2.0, "p95": 2.0, "p99": 2.0, "max": 2.0}
+    assert percentiles([float(n) for n in range(101)]) == {"p50": 50, "p95": 95, "p99": 99, "max": 100}
+
+
+def test_reasons_are_counted_without_their_numbers() -> None:
+    busy = [call(code=UNAVAILABLE, retry=True, reason=f"{n},000 bytes are not free") for n in (1, 2)]
+
+    assert LoadRecords(10.0, 1.0, None, [*busy, CALL]).reasons() == {"refused, status 14: N bytes are not free": 2}
+
+
+def test_goals_are_met_or_missed() -> None:
+    assert at_most("a", 0.1, 0.1, "ms", 1000) == dataclasses.replace(
+        at_most("a", None, 0.1, "ms", 1000), value="100 ms", met=True
+    )
+    assert not at_most("a", 0.11, 0.1, "ms").met and not at_most("a", None, 1, "ms").met
+    assert at_least("a", 0.85, 0.85, "%", 100).met and not at_least("a", 0.84, 0.85, "%", 100).met
+    assert none_of("a", 0).met and not none_of("a", 1).met
+
+
+# --- the load generator -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def files() -> list[MixedFile]:
+    return mixed_files(CompressRpc(), ours(EFFORT), SETTINGS, MIX)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    with ServerProcess("--max-concurrent-calls", "4", "--idle-seconds", "2") as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def load(server: ServerProcess, files: list[MixedFile]) -> Iterator[LoadProcess]:
+    with LoadProcess(server.address, CompressRpc, files) as process:
+        yield process
+
+
+def test_a_closed_load_makes_one_call_after_the_other(load: LoadProcess) -> None:
+    records = load.make(LoadOrder(30.0, WEIGHTS, callers=3, calls=60))
+
+    assert records.outcomes()["ok"] == len(records.calls) >= 60
+    assert {one.share for one in records.calls} == {0, 1}
+    running = [sum(other.sent < one.sent < other.end for other in records.calls) for one in records.calls]
+    assert max(running) <= 2  # and the call itself
+    assert 0 < records.cpu_seconds < records.wall_seconds
+    only = load.make(LoadOrder(30.0, (0.0, 1.0), calls=5))
+    assert {one.share for one in only.calls} == {1}
+
+
+def test_an_open_load_does_not_wait_for_the_server(load: LoadProcess) -> None:
+    """Calls arrive at the times that the seed says, and those that come while four run are refused."""
+    order = LoadOrder(1.5, (0.0, 1.0), rate=400.0, seed=5)
+    records, again = load.make(order), load.make(order)
+
+    arrivals, others = (sorted(one.due - found.begin for one in found.calls) for found in (records, again))
+    assert 450 < len(arrivals) < 750 and arrivals == pytest.approx(others)
+    outcomes = records.outcomes()
+    assert outcomes["ok"] > 0 and outcomes["refused"] > 0
+    assert outcomes["wrong"] == outcomes["lost"] == outcomes["unfinished"] == 0
+    assert any(one.retry for one in records.of("refused"))
+
+
+def test_calls_end_by_their_deadline(load: LoadProcess) -> None:
+    records = load.make(LoadOrder(1.0, (0.0, 1.0), rate=400.0, deadline=0.002))
+
+    assert records.outcomes()["deadline"] > 0
+    assert max(latencies(records.calls)) < 0.002 + 0.25 + 0.5  # of a busy machine
+
+
+def test_results_are_checked(server: ServerProcess, files: list[MixedFile]) -> None:
+    broken = [dataclasses.replace(files[0], crc32c=files[0].crc32c ^ 1), dataclasses.replace(files[2], length=1)]
+    with LoadProcess(server.address, CompressRpc, broken) as process:
+        records = process.make(LoadOrder(30.0, WEIGHTS, calls=6))
+
+    assert records.outcomes()["wrong"] == len(records.calls) == 6
+
+
+def test_a_peer_is_measured_like_our_server_until_it_ends() -> None:
+    files = mixed_files(RecodeRpc(), pillow_server.recode, {}, MIX)
+    with ServerProcess(module=("benchmarks.service.pillow_server",)) as process:
+        with LoadProcess(process.address, RecodeRpc, files) as load, watch.Watch(process) as watching:
+            assert load.make(LoadOrder(30.0, WEIGHTS, callers=2, calls=20)).outcomes()["ok"] >= 20
+            before = process.alive
+            process._process.kill()
+            records = load.make(LoadOrder(0.3, WEIGHTS, rate=200.0))
+            time.sleep(0.3)
+    assert (before, process.alive) == (True, False)
+    assert records.outcomes()["lost"] == len(records.calls) > 20
+    assert watching.seen.unhealthy == 1 and watching.seen.memory
+
+
+# --- attackers --------------------------------------------------------------------------------------------------------
+
+
+def test_slow_calls_and_those_never_read_are_held_open_until_the_server_ends_them(server: ServerProcess) -> None:
+    """The server's idle time-out is 2 s. A byte a second completes no message, so it is no activity."""
+    data = sources.files(MIX[0].size, 1)[0]
+    slow = [attack for attack in loris_attacks(data, 9) if "empty" not in attack.name]
+    with AttackProcess(server.address, [*slow, *never_reading_attacks(data, 12)]) as process:
+        process.begin(5.0)
+        results = process.result()
+
+    assert [(one.name, one.count) for one in results] == [
+        ("a byte a second", 3), ("a chunk, then a byte a second", 3), ("never read", 12),
+    ]  # fmt: skip
+    assert [len(one.ends) + one.running + one.refused for one in results] == [3, 3, 12]
+    assert results[0].running == 0
+    assert all(sum(one.reasons.values()) == len(one.ends) for one in results)
+
+
+def test_attacks_are_complete_messages_or_never_become_one() -> None:
+    from benchmarks.service import http2
+    from compressor.v1 import compressor_pb2 as pb
+
+    endless, head, empty = loris_attacks(bytes(range(256)) * 8, 10)
+    assert [one.count for one in (endless, head, empty)] == [4, 3, 3]
+    assert http2.unprefixed(endless.body[:-1]) == [] and endless.allowed == 5
+    parsed = [pb.CompressRequest.FromString(one) for one in http2.unprefixed(empty.body)]
+    assert [one.WhichOneof("part") for one in parsed[:4]] == ["settings", "chunk", "chunk", "chunk"]
+    assert (len(parsed[1].chunk), len(parsed[2].chunk)) == (1024, 0)
+    assert empty.body[: empty.allowed] == head.body[: head.allowed]
+    assert len(http2.unprefixed(empty.body[: empty.allowed + 2 * empty.trickle])) == 4
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a few kilobytes instead of megapixels, and short waits."""
+    for module in (overload, attacks):
+        monkeypatch.setattr(module, "WEIGHTS", WEIGHTS)
+    monkeypatch.setattr(overload, "MIX", MIX)
+    monkeypatch.setattr(attacks, "RECLAIM_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(attacks, "RECLAIM_TOLERANCE_SECONDS", 0.5)
+    monkeypatch.setattr(generator, "OTHER_CONNECTIONS", 2)
+
+
+def test_a_server_is_measured_at_ten_times_its_capacity_and_under_attack(small: None, tmp_path: Path) -> None:
+    """No goal has to be met: the machine is busy with other tests."""
+    results = under_load.LoadResults(
+        [overload.measure_overload(overload.OURS, 1.0, deadline=2.0, settle=0.5)],
+        [attacks.measure_attack("readers", 0.5, count=20, settle=0.5)],
+    )
+    (one,), (attacked,) = results.overloads, results.attacks
+
+    assert one.rate == pytest.approx(10 * one.capacity.calls_per_second)
+    assert sum(one.outcomes.values()) == sum(sum(counts.values()) for counts in one.by_size.values()) > 100
+    assert one.outcomes["wrong"] == one.outcomes["lost"] == 0 and not one.killed
+    assert 0 < one.goodput < 3 and len(one.capacity.costs) == 2 and not one.capacity.problems
+    assert 0 < one.idle_bytes <= one.peak_bytes < overload.GROUP_BYTES and one.settled_bytes > 0
+    assert sum(one.series["ok"]) == one.outcomes["ok"]
+    assert len(one.health) == 4 and one.unhealthy == 0
+    assert attacked.count == 20 and attacked.before_per_second > 0
+    assert attacked.throughput == pytest.approx(attacked.during_per_second / attacked.before_per_second)
+    assert max(attacked.series["held"]) <= 20
+    assert {part for part, _ in results.goals()} == {"deadlines", "readers"}
+    assert len(results.problems()) == sum(not goal.met for _, goal in results.goals())
+
+    console = record.console()
+    with console.capture() as captured:
+        under_load.print_results(results, console)
+    assert "calls that arrived a second" in captured.get() and "never read" in captured.get()
+    paths = under_load.draw(results, tmp_path / "service.json")
+    assert [path.name for path in paths] == ["service-overload.png", "service-attacks.png"]
+    for path in paths:
+        with Image.open(path) as image:
+            assert image.size[0] >= 1000
+
+
+def test_growth_of_memory_is_the_slope_after_the_first_blocks() -> None:
+    sizes = [50 * MIB, 80 * MIB, *(100 * MIB + n * 1000 for n in range(18))]
+
+    assert soak.growth_of([float(size) for size in sizes], 5000) == pytest.approx(2000)
+
+
+def test_many_small_calls_are_made_in_blocks(tmp_path: Path) -> None:
+    found = soak.measure_soak(calls=200, blocks=4)
+
+    assert 200 <= found.calls < 220 and found.wrong == 0
+    assert len(found.resident_bytes) == 4 and min(found.resident_bytes) > 10 * MIB
+    assert load_plot.draw_soak(found, tmp_path / "soak.png").exists()
+    assert "MiB for 10,000 calls" in load_table.soak_line(found)
+
+
+def test_two_servers_are_restarted_one_after_the_other() -> None:
+    found = restart.measure_restart(pause=0.3, size=MIX[1].size)
+
+    assert found.calls > 20 and found.wrong == 0 and found.codes == [0, 0]
+    assert found.lost == sum(found.errors.values()) == int(found.goals[0].value)
+    assert "Rolling restart" in load_table.restart_line(found)
