@@ -198,6 +198,7 @@ class _Calls:
         due = self._records.begin + rng.exponential(1 / rate)
         while due < self._records.begin + self._order.seconds and self._begun < self._order.calls:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            self._records.stall = max(self._records.stall, time.perf_counter() - due)
             self._begin(rng, due)
             due += rng.exponential(1 / rate)
 

@@ -14,7 +14,7 @@ from benchmarks.service.soak import SoakResult
 
 def name_of(one: OverloadResult) -> str:
     """Return the title of a result."""
-    return one.server + ("" if one.deadline is None else f", deadlines of {one.deadline:g} s")
+    return one.server + ("" if one.deadline is None else f", {one.deadline:g} s deadlines")
 
 
 def milliseconds(value: float | None) -> str:
@@ -37,7 +37,7 @@ def capacity_table(results: Sequence[OverloadResult]) -> Table:
     table = record.table(
         "Closed load of the mix, two callers for each core",
         ("server",),
-        ("calls/s", "MP/s", "work", "server\ncores", "client\ncores", "ms of CPU time for a call, by size"),
+        ("calls/s", "MP/s", "work", "server\ncores", "client\ncores", "CPU ms of a call,\nby size"),
         "work: CPU seconds in a second, counted by the CPU time of a call of each size alone",
     )
     for one in results:

@@ -21,6 +21,7 @@ from benchmarks.small.measure import ours
 
 MIB = 1 << 20
 GROUP_BYTES, BUDGET = 512 * MIB, "256MiB"
+PEER_GROUP_BYTES = 2048 * MIB  # in that of our server, the closed load has peers killed
 OVERLOAD = 10.0
 CALLERS = 2 * (os.cpu_count() or 1)  # of the closed load: each core has a call, and another one waits
 RAMP_SECONDS_MAX = 5.0  # of an overload, before completed work counts
@@ -101,13 +102,17 @@ class OverloadResult:
 
 @dataclass(frozen=True)
 class Subject:
-    """A server to measure, and the files for it."""
+    """A server to measure, and the files for it.
+
+    group_bytes  limit of its control group
+    """
 
     name: str
     rpc: type[Rpc]
     options: tuple[str, ...] = ()
     module: tuple[str, ...] | None = None
     recode: Callable[[bytes], bytes] | None = None
+    group_bytes: int = GROUP_BYTES
 
     def files(self) -> list[MixedFile]:
         """Make the files."""
@@ -117,7 +122,7 @@ class Subject:
     def started(self) -> Iterator[tuple[ServerProcess, MemoryGroup | None]]:
         """Start the server, in a control group where one can be made."""
         module: dict[str, Any] = {} if self.module is None else {"module": self.module}
-        with memory_group(GROUP_BYTES) as group:
+        with memory_group(self.group_bytes) as group:
             prefix = group.prefix if group is not None else ()
             with ServerProcess(*self.options, prefix=prefix, **module) as server:
                 yield server, group
@@ -131,12 +136,19 @@ def peers() -> list[Subject]:
     from benchmarks.service import pillow_server
     from benchmarks.service.throughput import PYVIPS_SERVER, has_pyvips
 
+    def peer(name: str, module: tuple[str, ...], recode: Callable[[bytes], bytes]) -> Subject:
+        return Subject(name, RecodeRpc, (), module, recode, PEER_GROUP_BYTES)
+
     found = []
     if has_pyvips():
         from benchmarks.service import pyvips_server
 
-        found.append(Subject("pyvips", RecodeRpc, (), PYVIPS_SERVER, pyvips_server.recode))
-    return [*found, Subject("Pillow", RecodeRpc, (), ("benchmarks.service.pillow_server",), pillow_server.recode)]
+        found.append(peer("pyvips", PYVIPS_SERVER, pyvips_server.recode))
+    return [*found, peer("Pillow", ("benchmarks.service.pillow_server",), pillow_server.recode)]
+
+
+class EndedError(RuntimeError):
+    """A server ended before it was overloaded."""
 
 
 def measure_capacity(server: ServerProcess, load: LoadProcess, seconds: float) -> Capacity:
@@ -177,10 +189,15 @@ def megapixels(call: CallRecord) -> float:
 def measure_overload(
     subject: Subject, seconds: float, deadline: float | None = None, settle: float = SETTLE_SECONDS
 ) -> OverloadResult:
-    """Measure the capacity of a new server, then let calls arrive at ten times that rate."""
+    """Measure the capacity of a new server, then let calls arrive at ten times that rate. Raises EndedError."""
     files = subject.files()
     with subject.started() as (server, group), LoadProcess(server.address, subject.rpc, files) as load:
-        capacity = measure_capacity(server, load, max(1.0, seconds / 4))
+        try:
+            capacity = measure_capacity(server, load, max(1.0, seconds / 4))
+        except RuntimeError as error:
+            raise EndedError(f"{subject.name} ended under the closed load: {error}") from None
+        if not server.alive or capacity.calls_per_second == 0:
+            raise EndedError(f"{subject.name} ended under the closed load, or answered no call")
         time.sleep(settle / 2)
         with Watch(server) as watch:
             idle = time.perf_counter()

@@ -46,6 +46,7 @@ class LoadRecords:
     begin         of the order, by time.perf_counter
     seconds       in which calls began
     deadline      seconds that each call had; None: no deadline
+    stall         the most seconds that the generator was late with a call: its ends may be read as late
     cpu_seconds   of the process that made the calls, from the begin to the last end
     wall_seconds  the same by the clock
     """
@@ -54,6 +55,7 @@ class LoadRecords:
     seconds: float
     deadline: float | None = None
     calls: list[CallRecord] = field(default_factory=list)
+    stall: float = 0.0
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
 
@@ -64,7 +66,7 @@ class LoadRecords:
         if call.code == OK:
             return "ok" if call.right else "wrong"
         if call.code == DEADLINE_EXCEEDED and self.deadline is not None:
-            on_time = call.end - call.sent <= self.deadline + DEADLINE_TOLERANCE_SECONDS
+            on_time = call.end - call.sent <= self.deadline + self.stall + DEADLINE_TOLERANCE_SECONDS
             return "deadline" if on_time else "failed"
         if call.retry or is_refused_stream(call):
             return "refused"

@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks.service import load_plot, load_table
 from benchmarks.service.attacks import AttackedResult, measure_attack
 from benchmarks.service.goals import Goal
-from benchmarks.service.overload import DEADLINE_SECONDS, OURS, OverloadResult, measure_overload, peers
+from benchmarks.service.overload import DEADLINE_SECONDS, OURS, EndedError, OverloadResult, measure_overload, peers
 from benchmarks.service.restart import PAUSE_SECONDS, QUICK_PAUSE_SECONDS, RestartResult, measure_restart
 from benchmarks.service.soak import CALLS, QUICK_CALLS, SoakResult, measure_soak
 
@@ -59,7 +59,10 @@ def measure(parts: Collection[str], seconds: float, quick: bool, on_progress: Ca
         results.overloads.append(measure_overload(OURS, seconds, DEADLINE_SECONDS))
     for peer in peers() if "peers" in parts else ():
         on_progress(f"ten times the load for {seconds:g} s: {peer.name}")
-        results.overloads.append(measure_overload(peer, seconds))
+        try:
+            results.overloads.append(measure_overload(peer, seconds))
+        except EndedError as error:
+            on_progress(str(error))
     for name in ("loris", "readers"):
         if name in parts:
             on_progress(f"normal callers and calls that are held open: {name}")

@@ -61,7 +61,6 @@ class Watch:
 
     def __enter__(self) -> Self:
         self._start = time.perf_counter(), self._server.cpu_seconds or 0.0, busy_seconds()
-        self._probes = http2.Http2Connection(self._server.address, HEALTH)
         for thread in self._threads:
             thread.start()
         return self
@@ -79,17 +78,17 @@ class Watch:
             self.seen.cpu.append((now, used))
 
     def _probe(self) -> None:
+        """Check health until the watch ends; give up if the connection is lost."""
         due = time.perf_counter()
-        while not self._stopped.wait(max(0.0, due - time.perf_counter())):
-            try:
-                messages = http2.unprefixed(self._probes.call(http2.prefixed(b"")))
-            except (OSError, RuntimeError, ValueError):
-                messages = []
-            self.seen.unhealthy += messages != [SERVING]
-            self.seen.health.append((due, time.perf_counter() - due))
-            if not messages:  # the server has ended, or the watch
-                return
-            due += PROBE_SECONDS
+        try:
+            with contextlib.closing(http2.Http2Connection(self._server.address, HEALTH)) as connection:
+                while not self._stopped.wait(max(0.0, due - time.perf_counter())):
+                    messages = http2.unprefixed(connection.call(http2.prefixed(b"")))
+                    self.seen.unhealthy += messages != [SERVING]
+                    self.seen.health.append((due, time.perf_counter() - due))
+                    due += PROBE_SECONDS
+        except (OSError, RuntimeError):
+            self.seen.unhealthy += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -101,8 +100,6 @@ class Watch:
         self._stopped.set()
         for thread in self._threads:
             thread.join(0.0 if error is not None else PROBE_SECONDS_MAX)
-        with contextlib.suppress(OSError):
-            self._probes.close()
 
 
 def busy_seconds() -> float:

@@ -70,6 +70,13 @@ def test_a_call_has_one_outcome(values: dict[str, Any], deadline: float | None, 
     assert records.outcomes(share=1)[outcome] == 0
 
 
+def test_an_end_that_the_generator_read_late_is_no_fault_of_the_server() -> None:
+    late = call(code=DEADLINE_EXCEEDED, end=11.5)
+
+    assert LoadRecords(10.0, 1.0, 1.0, [late], stall=0.3).outcomes()["deadline"] == 1
+    assert LoadRecords(10.0, 1.0, 1.0, [late], stall=0.2).outcomes()["failed"] == 1
+
+
 def test_work_counts_when_it_is_completed_within_the_window() -> None:
     ends = (10.5, 11.0, 12.0, 14.0, 14.1)  # the window is from 11 to 14
     records = LoadRecords(10.0, 4.0, None, [call(end=end, share=n) for n, end in enumerate(ends)])
@@ -229,19 +236,19 @@ def test_a_server_is_measured_at_ten_times_its_capacity_and_under_attack(small: 
     """No goal has to be met: the machine is busy with other tests."""
     results = under_load.LoadResults(
         [overload.measure_overload(overload.OURS, 1.0, deadline=2.0, settle=0.5)],
-        [attacks.measure_attack("readers", 0.5, count=20, settle=0.5)],
+        [attacks.measure_attack("readers", 1.0, count=20, settle=0.5)],
     )
     (one,), (attacked,) = results.overloads, results.attacks
 
     assert one.rate == pytest.approx(10 * one.capacity.calls_per_second)
-    assert sum(one.outcomes.values()) == sum(sum(counts.values()) for counts in one.by_size.values()) > 100
+    assert sum(one.outcomes.values()) == sum(sum(counts.values()) for counts in one.by_size.values()) > 10
     assert one.outcomes["wrong"] == one.outcomes["lost"] == 0 and not one.killed
-    assert 0 < one.goodput < 3 and len(one.capacity.costs) == 2 and not one.capacity.problems
+    assert one.goodput > 0 and len(one.capacity.costs) == 2 and not one.capacity.problems
     assert 0 < one.idle_bytes <= one.peak_bytes < overload.GROUP_BYTES and one.settled_bytes > 0
     assert sum(one.series["ok"]) == one.outcomes["ok"]
     assert len(one.health) == 4 and one.unhealthy == 0
     assert attacked.count == 20 and attacked.before_per_second > 0
-    assert attacked.throughput == pytest.approx(attacked.during_per_second / attacked.before_per_second)
+    assert attacked.throughput * attacked.before_per_second == pytest.approx(attacked.during_per_second)
     assert max(attacked.series["held"]) <= 20
     assert {part for part, _ in results.goals()} == {"deadlines", "readers"}
     assert len(results.problems()) == sum(not goal.met for _, goal in results.goals())
