@@ -45,7 +45,7 @@ class Delivery(StrEnum):
 
 class Subsampling(StrEnum):
     """Subsampling of the chroma components. AUTO: the source's if it has any, else 4:2:0; 4:4:4 where only that has a
-    target score."""
+    wanted score."""
 
     AUTO = "auto"
     S420 = "420"

@@ -1,7 +1,8 @@
 """One quality in every format, and the choice of `auto`, on photographs and drawings of the corpus.
 
 python -m benchmarks formats [--quick] [--images N] [--jobs N] [--out DIR]
-python -m benchmarks formats --scales [--efforts fast,…]     the tables of compressor/raster/scales.py
+python -m benchmarks formats --scales [--efforts fast,…]     the tables of compressor/raster/scales.py, and the scores
+                                                             of qualities of compressor/pipeline/target.py
 """
 
 import argparse
@@ -26,7 +27,9 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks formats")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_IMAGES} photographs and drawings, one quality")
     parser.add_argument("--images", type=int, help="only the first N of each kind", metavar="N")
-    parser.add_argument("--scales", action="store_true", help="make the tables of compressor/raster/scales.py instead")
+    parser.add_argument(
+        "--scales", action="store_true", help="make the tables of scales.py, and the scores of qualities, instead"
+    )
     parser.add_argument(
         "--efforts", type=parsing.among(scales.EFFORTS), default=scales.EFFORTS, help="of --scales", metavar="NAME,…"
     )
@@ -46,13 +49,21 @@ def make_scales(chosen: argparse.Namespace, out: Path) -> bool:
         return True
     made: dict[str, dict[Effort, tuple[float, ...]]] = {format: {} for format in scales.FORMATS}
     with ProcessPoolExecutor(chosen.jobs) as pool:
+        sets = [one[: chosen.images] for one in scales.not_for_validation()]
+        of_qualities = scales.quality_scores([list(pool.map(scales.scores_of_whole_jpeg, one)) for one in sets])
+        console.print(f"QUALITY_SCORES = {of_qualities}", soft_wrap=True, highlight=False, markup=False)
         wanted = np.mean(list(pool.map(scales.scores_of_jpeg, images)), 0).tolist()
         for effort in map(Effort, chosen.efforts):
             for format in scales.FORMATS:
                 found = list(pool.map(scales.scores_of, [(image, format, effort) for image in images]))
                 made[format][effort] = scales.fitted(format, found, wanted)
     console.print(scales.source_text(made), soft_wrap=True, highlight=False, markup=False)
-    content = {"images": [image.name for image in images], "scores of JPEG": wanted, "scales": made}
+    content = {
+        "images": [image.name for image in images],
+        "scores of JPEG": wanted,
+        "scales": made,
+        "scores of qualities": of_qualities,
+    }
     console.print(f"[dim]{record.save(out, 'formats-scales', content)}[/]", soft_wrap=True)
     return True
 

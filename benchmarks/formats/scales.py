@@ -1,4 +1,6 @@
-"""The tables of `compressor/raster/scales.py`: numbers of the encoders with the score of a JPEG of each quality."""
+"""The tables of `compressor/raster/scales.py`, numbers of the encoders with the score of a JPEG of each quality, and
+the scores of qualities of `compressor/pipeline/target.py`.
+"""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,11 @@ def tuning() -> list[photos.Photograph]:
     return [image for name, images in photos.scored().items() if name.endswith(", tuning") for image in images]
 
 
+def not_for_validation() -> list[list[photos.Photograph]]:
+    """Return the photographs that are not for validation, by set; [] without a corpus."""
+    return [images for name, images in photos.scored().items() if not name.endswith(", validation")] if tuning() else []
+
+
 def middle(pixels: Pixels) -> Pixels:
     """Return the middle of a photograph, at most HEIGHT x WIDTH."""
     top, left = max(0, (pixels.shape[0] - HEIGHT) // 2), max(0, (pixels.shape[1] - WIDTH) // 2)
@@ -43,10 +50,24 @@ def score_of(source: Pixels, data: bytes) -> float:
 
 
 def scores_of_jpeg(image: photos.Photograph) -> list[float]:
-    """Return the score of our JPEG at each of QUALITIES."""
-    pixels = middle(image.pixels())
+    """Return the score of our JPEG of the middle of a photograph at each of QUALITIES."""
+    return _scores_of_jpeg(middle(image.pixels()))
+
+
+def scores_of_whole_jpeg(image: photos.Photograph) -> list[float]:
+    """Return the score of our JPEG of a whole photograph at each of QUALITIES."""
+    return _scores_of_jpeg(image.pixels())
+
+
+def _scores_of_jpeg(pixels: Pixels) -> list[float]:
     found = [compress(pixels, quality=quality, format="jpeg").data for quality in QUALITIES]
     return [score_of(pixels, data) for data in found]
+
+
+def quality_scores(by_set: Sequence[Sequence[Sequence[float]]]) -> tuple[float, ...]:
+    """Return the mean score at each of QUALITIES of the photographs of some sets, with the same weight for each set."""
+    means = np.mean([np.mean(scores, 0) for scores in by_set], 0)
+    return tuple(round(float(mean), 1) for mean in means)
 
 
 def scores_of(work: tuple[photos.Photograph, str, Effort]) -> list[float]:

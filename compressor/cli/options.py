@@ -189,7 +189,7 @@ SubsamplingOption = Annotated[
     Subsampling,
     option(
         "subsampling",
-        "Chroma subsampling; auto: that of the input, else 4:2:0, or 4:4:4 if a target needs it.",
+        "Chroma subsampling; auto: that of the input, else 4:2:0, or 4:4:4 if a score needs it.",
     ),
 ]
 MetadataOption = Annotated[

@@ -2,16 +2,18 @@
 
 What a picture looks like says which one or two results are made. A photograph becomes the lossy format that takes the
 fewest bytes for photographs; a drawing is encoded losslessly and lossily. Their measured scores then decide: sizes are
-compared as if all had the wanted score, and lossless results have any. Last, the winner is corrected as if its format
-had been asked for. With `fast` no score is measured, and the table of each encoder stands for it.
+compared as if all had the wanted score, and lossless results have any. Then the winner is corrected as if its format
+had been asked for. If it falls short of the wanted score, 4:4:4 and JPEG are tried as well, and last a lossless result.
+With `fast` no score is measured, and the table of each encoder stands for it.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
 from compressor.errors import LimitError
 from compressor.jpeg import perceptual
-from compressor.pipeline import search, target
+from compressor.pipeline import full_chroma, search, target
 from compressor.pipeline.features import is_drawing
 from compressor.pipeline.search import Decision, SearchTrial
 from compressor.pipeline.to_other import steps_of
@@ -27,6 +29,9 @@ SLOPE = 0.05  # logarithm of the size per point of the score, of photographs in 
 DRAWINGS_ABOVE = 8.0  # points that WebP and AVIF of a drawing have above those of a photograph with the same settings
 # Of a JPEG source's size: a result that is larger may be larger than a JPEG with the source's own coefficients.
 JPEG_MAY_BE_SMALLER = 0.7
+# Of 100 - score, as full_chroma.SHORT: so far from the wanted score (11 points below 79, 7 below 86) no lossy result is
+# delivered if a lossless one may be. JPEG, which is not corrected, is rarely so far from it.
+FAR = 1.5
 
 
 class Choice:
@@ -49,7 +54,7 @@ class Choice:
         kept_bytes: int | None,
     ) -> None:
         self._trial_at, self._possible, self._settings = trial_at, tuple(possible.memory_bytes), settings
-        self._share, self._kept_bytes, self._pixels = share, kept_bytes, source.width * source.height
+        self._share, self._kept_bytes, self._source = share, kept_bytes, source
         self._jpeg_bytes = kept_bytes if source.format == "jpeg" else None
         self._tried: list[tuple[Variant, SearchTrial]] = []
         self._chosen: SearchTrial | None = None
@@ -85,8 +90,8 @@ class Choice:
         variant, first = self._best()
         best: SearchTrial | None = first
         if not first.is_exact:
-            best = self._corrected(variant, first)
-            if best is None or self._is_beaten(best):
+            best = self._lossy_result(variant, first)
+            if best is None or self._is_short(best, FAR) or self._is_beaten(best):
                 best = self._exact() or best
         if best is None:
             finest = max((trial for _, trial in self._tried), key=lambda trial: trial.score)
@@ -94,7 +99,7 @@ class Choice:
             if self._kept_bytes is None:
                 raise LimitError(f"target_score: {reason}")
             return Decision(None, reason)
-        return self._within_limit(variant, best)
+        return self._within_limit(best)
 
     # --- what is tried
 
@@ -171,25 +176,67 @@ class Choice:
 
     # --- the winner
 
+    def _lossy_result(self, variant: Variant, first: SearchTrial) -> SearchTrial | None:
+        """Return the lossy result that meets the settings, of the winner or, where that falls short, of others.
+
+        None if no result has the target score.
+        """
+        results = [self._corrected(variant, first)]
+        for other in self._others_than(variant, first):
+            if not self._is_short(results[-1], full_chroma.SHORT):
+                break
+            known = [trial for one, trial in self._tried if one == other]
+            results.append(self._corrected(other, *(known or [self._try(other, self._first_distance(other))])))
+        found = [trial for trial in results if trial is not None]
+        near = [trial for trial in found if not self._is_short(trial, FAR)]
+        if near or not found:
+            return min(near, key=self._cost, default=None)
+        return max(found, key=lambda trial: trial.score)
+
+    def _others_than(self, variant: Variant, first: SearchTrial) -> list[Variant]:
+        """Return what is tried, in this order, if the results of a variant fall short."""
+        jpeg, found = Variant(Format.JPEG), list[Variant]()
+        for one in (variant, jpeg) if jpeg in self._possible else (variant,):
+            if one != variant:
+                found.append(one)
+            if full_chroma.is_open(self._source, one.settings_of(self._settings), first.candidate.route):
+                found.append(dataclasses.replace(one, is_444=True))
+        return found
+
+    def _is_short(self, trial: SearchTrial | None, factor: float) -> bool:
+        """Return whether a result is too far from the wanted score, by a factor; without a score it is not."""
+        if trial is None or self._settings.target_score is not None:
+            return trial is None
+        is_corrected = self._settings.effort is not Effort.FAST
+        return is_corrected and full_chroma.is_short(trial.score, self._wanted, factor)
+
     def _corrected(self, variant: Variant, first: SearchTrial) -> SearchTrial | None:
         """Return the lossy result that meets the settings; None if no result has the target score."""
-        settings = self._settings
-        steps = steps_of(variant.settings_of(settings))
+        settings, own = self._settings, variant.settings_of(self._settings)
+        steps = steps_of(own)
 
         def tried(distance: float) -> SearchTrial:
             return self._try(variant, distance)
 
         if settings.target_score is not None:
-            return target.reach_score(tried, settings.target_score, settings.effort, known=[first], steps=steps).best
+            is_open = full_chroma.is_open(self._source, own, first.candidate.route)
+            return target.reach_score(
+                tried, settings.target_score, settings.effort, may_give_up=is_open, known=[first], steps=steps
+            ).best
         if variant.format is Format.JPEG or settings.effort is Effort.FAST:
             return first
-        return target.near_score(tried, self._wanted, settings.effort, steps, first)
+        near_score = full_chroma.near_score_444 if variant.is_444 else target.near_score
+        return near_score(tried, self._wanted, settings.effort, steps, first)
 
-    def _within_limit(self, variant: Variant, best: SearchTrial) -> Decision:
+    def _within_limit(self, best: SearchTrial) -> Decision:
         """Return a result, or one of the same format that `max_bytes` allows."""
         limit = self._settings.max_bytes
+        variant = next(one for one, trial in self._tried if trial is best)
         if limit is None or best.size <= limit:
-            return Decision(best)
+            coarser = [trial for one, trial in self._tried if one == dataclasses.replace(variant, is_444=False)]
+            if not variant.is_444 or not coarser:
+                return Decision(best)
+            return Decision(best, notices=[full_chroma.notice(len(coarser), max(one.score for one in coarser))])
         lossy = self._lossy()
         if not lossy:
             return Decision(best)  # the caller says that it is too large
@@ -208,7 +255,7 @@ class Choice:
         distance = (
             target.next_size_distance(known, limit, has_to_fit=False)
             if known
-            else target.first_distance(limit, self._pixels)
+            else target.first_distance(limit, self._source.width * self._source.height)
         )
         over = max((trial.distance for trial in known if trial.size > limit), default=0.0)
         distance = target.stepped(distance, steps, over)

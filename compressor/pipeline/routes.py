@@ -18,6 +18,7 @@ class Route(ABC):
 
     format    of the result
     height    of the image, which a JPEG's header need not say (DNL)
+    chose_444 whether the result has 4:4:4 because of its pixels, and would not have had it otherwise
     quantized whether the result is a PNG with fewer colors than the source
     score     of the result, if the route has measured it
     encodings results that were made, of which one is delivered; complete after the body
@@ -30,6 +31,7 @@ class Route(ABC):
     format: str
     path: Path
     height: int
+    chose_444 = False
     quantized = False
     score: float | None = None
     encodings = 1
@@ -77,7 +79,7 @@ class Finished(Route):
 
     def __init__(self, route: Route, *, verified: bool) -> None:
         self.format, self.path, self.height = route.format, route.path, route.height
-        self.defect = route.defect
+        self.defect, self.chose_444 = route.defect, route.chose_444
         self.quantized, self._is_exact, self.score = route.quantized, route.is_exact, route.score
         self._notices, self._source_notices, self._verified = route.notices, route.source_notices, verified
 

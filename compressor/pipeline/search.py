@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from compressor.errors import LimitError
 from compressor.jpeg import perceptual
-from compressor.pipeline import target
+from compressor.pipeline import full_chroma, target
 from compressor.pipeline.candidates import Candidate
 from compressor.pipeline.scoring import PERFECT
-from compressor.pipeline.to_jpeg import falls_back_to_444
 from compressor.settings import Effort, Format, Settings, Source, Subsampling
 
 # A JPEG up to so much larger than max_bytes may fit after a lossless recompression.
@@ -94,18 +93,37 @@ class Search:
             return self._with_score(settings.target_score)
         if settings.quality is None and settings.max_bytes is not None:
             return Decision(self._finest_within(settings.max_bytes))
-        return self._limited(self._with_quality(), f"quality {settings.effective_quality}")
+        return self._with_quality()
 
-    def _with_quality(self) -> SearchTrial:
-        """Return the result of a quality; that of a lossy WebP or AVIF is corrected by its score, but not with FAST."""
+    def _with_quality(self) -> Decision:
+        """Return the result of a quality; that of a lossy WebP or AVIF is corrected by its score, but not with FAST.
+
+        It is AVIF with 4:4:4 if 4:2:0 falls short of the score.
+        """
         settings, quality = self._settings, self._settings.effective_quality
+        wanted = f"quality {quality}"
         first = self._try(target.stepped(perceptual.distance_for(quality, settings.effort), self._steps))
         if settings.format not in LOSSY_BY_TABLE or settings.effort is Effort.FAST:
-            return first
-        return target.near_score(self._try, target.score_of_quality(quality), settings.effort, self._steps, first)
+            return self._limited(first, wanted)
+        score = target.score_of_quality(quality)
+        best = target.near_score(self._try, score, settings.effort, self._steps, first)
+        if not (full_chroma.is_short(best.score, score) and self._is_open(first)):
+            return self._limited(best, wanted)
+        made = len(self._trials[settings.subsampling])
+        fine = self._try_444(first.distance)
+        fine = full_chroma.near_score_444(self._try_444, score, settings.effort, self._steps, fine)
+        if fine.score <= best.score:
+            return self._limited(best, wanted)
+        return self._limited(fine, wanted, [full_chroma.notice(made, best.score)])
+
+    def _is_open(self, first: SearchTrial) -> bool:
+        return full_chroma.is_open(self._source, self._settings, first.candidate.route)
 
     def _try(self, distance: float) -> SearchTrial:
         return self._try_with(self._settings.subsampling, distance)
+
+    def _try_444(self, distance: float) -> SearchTrial:
+        return self._try_with(Subsampling.S444, distance)
 
     def _try_with(self, subsampling: Subsampling, distance: float) -> SearchTrial:
         made = self._trials.setdefault(subsampling, [])
@@ -115,14 +133,15 @@ class Search:
     def _with_score(self, score: float) -> Decision:
         """Return the smallest result with a score; with 4:4:4 if none, or hardly any, has it with 4:2:0."""
         settings, wanted, notices = self._settings, f"a score of {score:g}", list[str]()
-        is_open = self._source.format != "jpeg" and falls_back_to_444(self._source.channels, settings)
-        is_open = is_open and settings.format not in LOSSY_BY_TABLE
-        found = target.reach_score(self._try, score, settings.effort, may_give_up=is_open, steps=self._steps)
+        first = self._try(target.distance_of_score(score, settings.effort, self._steps))
+        is_open = self._is_open(first)
+        found = target.reach_score(
+            self._try, score, settings.effort, may_give_up=is_open, known=[first], steps=self._steps
+        )
         if found.best is None and is_open:
             made = len(self._trials[settings.subsampling])
-            notices.append(f"subsampling is 4:4:4: with 4:2:0 the best of {made} results has {found.finest.score:.1f}")
-            try_444 = functools.partial(self._try_with, Subsampling.S444)
-            found = target.reach_score(try_444, score, settings.effort, made=made)
+            notices.append(full_chroma.notice(made, found.finest.score))
+            found = target.reach_score(self._try_444, score, settings.effort, made=made, steps=self._steps)
         if found.best is not None:
             return self._limited(found.best, wanted, notices)
         reason = f"no result has {wanted}, the finest one has {found.finest.score:.1f}"
@@ -131,6 +150,7 @@ class Search:
             return Decision(None, reason)
         if limit is None:
             has_finer = self._source.channels >= 3 and settings.subsampling in (Subsampling.S420, Subsampling.S422)
+            has_finer = has_finer and settings.format is not Format.WEBP
             raise LimitError(f"target_score: {reason}{'; subsampling 444 may have a higher one' if has_finer else ''}")
         best = self._fit(limit)
         return Decision(best, notices=[f"{reason}; within max_bytes, {limit}, the result has {best.score:.1f}"])

@@ -32,9 +32,9 @@ MEAN_SCORES = {
     Effort.BEST: (94.4, 94.0, 92.5, 89.7, 87.2, 85.0, 82.7, 79.8, 76.6, 73.1, 68.9, 63.9, 56.2, 46.2, 5.7, -44.9),
 }
 ROUNDING = {0: (0.067, 0.022, 0.022), 2: (0.013, 0.013, 0.013)}
-# Mean SSIMULACRA2 of libjpeg-turbo's 4:2:0 at each of `perceptual.QUALITIES`, on Kodak's 24 photographs and 20 others
-# (cameras', reduced, and scikit-image's), both sets with equal weight, and 0.8 more: what our JPEG has.
-QUALITY_SCORES = (-62.3, -9.7, 32.0, 48.6, 57.6, 63.4, 67.3, 72.6, 75.1, 78.2, 81.3, 85.0, 89.2, 92.0, 93.1)
+# Mean SSIMULACRA2 of our JPEG (`balanced`) at each of `perceptual.QUALITIES`, on whole photographs none of which is for
+# validation: three sets with equal weight. `python -m benchmarks formats --scales` prints it.
+QUALITY_SCORES = (-49.0, -6.4, 34.0, 50.7, 59.3, 64.5, 68.6, 73.4, 75.8, 78.7, 82.0, 85.9, 89.8, 92.6, 94.1)
 FINEST, COARSEST = DISTANCES[0], DISTANCES[-1]  # of the qualities 100 and 1
 GRID = np.array([FINEST, *np.exp(np.arange(math.log(FINEST), math.log(COARSEST), 0.005))[1:], COARSEST])
 WINDOW = 0.5  # points above the target that end a search
@@ -130,6 +130,11 @@ def score_of_quality(quality: float) -> float:
     return float(np.interp(quality, perceptual.QUALITIES, QUALITY_SCORES))
 
 
+def distance_of_score(score: float, effort: Effort, steps: Sequence[float]) -> float:
+    """Return the distance of the first trial for a score that is to be reached; see `stepped` for the steps."""
+    return stepped(mean_distance(loss_of(score + MARGIN), effort), steps, finer=True)
+
+
 def stepped(
     distance: float, steps: Sequence[float], above: float = 0.0, below: float = math.inf, *, finer: bool = False
 ) -> float:
@@ -182,8 +187,7 @@ def reach_score(
     known        trials that have been made already
     steps        see `stepped`
     """
-    first = stepped(mean_distance(loss_of(target + MARGIN), effort), steps, finer=True)
-    trials = list(known) or [trial_at(first)]
+    trials = list(known) or [trial_at(distance_of_score(target, effort, steps))]
     while True:
         last, reached = trials[-1], [trial for trial in trials if trial.score >= target]
         if target <= last.score <= target + WINDOW or (reached and made + len(trials) >= TRIALS):

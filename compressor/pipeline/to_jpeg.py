@@ -22,6 +22,7 @@ from compressor.jpeg.tables import Table
 from compressor.metadata import removed_trailing_bytes
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
+from compressor.pipeline.full_chroma import falls_back_to_444
 from compressor.pipeline.pixels import PixelSource, without_alpha
 from compressor.pipeline.routes import Plan, Route, RouteContext
 from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
@@ -283,11 +284,6 @@ def plan_pixels_to_jpeg(pixels: PixelSource, context: RouteContext) -> Plan:
         plan.start,
         lambda lines: max(decoding(lines) for decoding in decodings),
     )
-
-
-def falls_back_to_444(channels: int, settings: Settings) -> bool:
-    """Return whether pixels of so many channels are encoded with 4:4:4 where 4:2:0 can't have the target score."""
-    return settings.target_score is not None and settings.subsampling is Subsampling.AUTO and channels >= 3
 
 
 def _plan_subsampled(pixels: PixelSource, context: RouteContext, subsampling: str) -> Plan:

@@ -79,7 +79,8 @@ class PixelsToOther(Route):
     def _subsampling(self) -> Subsampling:
         """Return the subsampling of AVIF: that of the settings, or 4:4:4 for a drawing, which has colored edges."""
         asked = self._settings.subsampling
-        return Subsampling.S444 if asked is Subsampling.AUTO and features.is_drawing(self._share.value) else asked
+        self.chose_444 = asked is Subsampling.AUTO and features.is_drawing(self._share.value)
+        return Subsampling.S444 if self.chose_444 else asked
 
     def _attachments(self) -> Attachments:
         """Return the metadata of the source that the policy keeps. All of them are known only after its last pixel."""

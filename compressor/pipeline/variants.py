@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from compressor.errors import LimitError, SettingsError, UnsupportedError
 from compressor.humanize import human_format
-from compressor.settings import ACCEPTABLE, Format, Settings
+from compressor.settings import ACCEPTABLE, Format, Settings, Subsampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,19 +14,26 @@ class Variant:
     """A format that `auto` may choose; WebP is one lossily and another one losslessly.
 
     lossless  keep pixels exactly, although the settings do not ask for it
+    is_444    with 4:4:4, which the settings leave open: it needs no more memory than is reserved for the format
     """
 
     format: Format
     lossless: bool = False
+    is_444: bool = False
 
     @property
     def title(self) -> str:
         """Return the name for people."""
-        return f"lossless {human_format(self.format)}" if self.lossless else human_format(self.format)
+        name = human_format(self.format)
+        if self.is_444:
+            return f"{name} with 4:4:4"
+        return f"lossless {name}" if self.lossless else name
 
     def settings_of(self, settings: Settings) -> Settings:
         """Return the settings that request this variant alone."""
-        more = {"lossless": True, "target_score": None, "png_colors": None} if self.lossless else {}
+        more: dict[str, object] = {"lossless": True, "target_score": None, "png_colors": None} if self.lossless else {}
+        if self.is_444:
+            more["subsampling"] = Subsampling.S444
         return dataclasses.replace(
             settings,
             format=self.format,

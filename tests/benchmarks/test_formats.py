@@ -10,6 +10,7 @@ from PIL import Image
 
 from benchmarks.formats import measure, run, scales
 from benchmarks.formats.measure import WANTED, Encoded, Picture
+from benchmarks.harness import photos
 from compressor.raster.scales import QUALITIES
 from compressor.settings import Effort
 
@@ -69,6 +70,34 @@ def test_a_table_has_the_number_with_the_score_of_the_jpeg() -> None:
     assert list(found) == sorted(found) and found[-2:] == (100, 100)
     text = scales.source_text({"webp": {Effort.FAST: found}})
     assert "Effort.FAST: (35, 50, " in text
+
+
+def test_the_scores_of_qualities_weigh_every_set_equally() -> None:
+    found = scales.quality_scores([[[10.0, 50.0]], [[20.0, 60.0], [40.0, 80.0]]])
+    assert found == (20.0, 60.0)
+
+
+def test_scales_and_scores_of_qualities_are_made_from_photographs_that_are_not_for_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "corpus" / "kodak").mkdir(parents=True)
+    y, x = np.mgrid[:48, :64]
+    for name in ("kodim01", "kodim02"):  # for tuning, for validation
+        noise = np.random.default_rng(2).integers(0, 9, (48, 64, 3))
+        picture = (np.stack([x * 3, y * 4, x + y], 2) + noise).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / "corpus" / "kodak" / f"{name}.png")
+    monkeypatch.setenv("COMPRESSOR_CORPUS", str(tmp_path / "corpus"))
+    monkeypatch.setattr(photos, "packaged", list)
+
+    sets = scales.not_for_validation()
+    assert [[one.name for one in images] for images in sets] == [["kodim01"]]
+    assert run.run(tmp_path / "out", ["--scales", "--efforts", "fast", "--jobs", "1"])
+    [path] = (tmp_path / "out").glob("formats-scales-*.json")
+    content = json.loads(path.read_text())["results"]
+    scores = content["scores of qualities"]
+    assert len(scores) == len(QUALITIES) and scores[-1] > scores[0]
+    assert scores == pytest.approx(content["scores of JPEG"], abs=0.06)  # the photograph is no larger than a middle
+    assert f"QUALITY_SCORES = ({scores[0]}" in capsys.readouterr().out
 
 
 def test_without_a_corpus_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

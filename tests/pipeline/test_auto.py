@@ -12,11 +12,12 @@ from compressor import compress, pipeline
 from compressor.errors import LimitError, SettingsError, UnsupportedError
 from compressor.memory import Resources
 from compressor.metadata import orientation
-from compressor.pipeline import target
+from compressor.pipeline import full_chroma, target
 from compressor.pipeline.features import RepeatedShare, is_drawing
 from compressor.raster import reader
 from compressor.settings import Format, Report, Settings
 from compressor.sniff import sniff
+from tests.pipeline.test_fallback_to_444 import sampling, silk, stripes
 from tests.pipeline.test_scores import file_of, picture, tiles_of
 
 WANTED = target.score_of_quality(80)
@@ -302,3 +303,56 @@ def test_a_palette_is_tried_only_with_png_colors_and_counts_by_its_score() -> No
     assert f"PNG has {few.bytes_out} bytes at a score of {few.score:.1f}" in among_all.format_reason
     assert "PNG has" not in auto(source, accept="webp,avif", target_score=60).format_reason
     assert auto(source, accept="png").path == "lossless"
+
+
+@pytest.mark.parametrize("settings", [{"quality": 80}, {"quality": 90}, {"target_score": 80}], ids=str)
+def test_where_4_2_0_falls_short_avif_gets_4_4_4(settings: dict[str, Any]) -> None:
+    result = compress(silk(), format="auto", **settings)
+    report = result.report
+    wanted = settings.get("target_score") or target.score_of_quality(settings["quality"])
+
+    assert report.format == "avif" and sampling(result.data) == "4:4:4"
+    assert report.score is not None and not full_chroma.is_short(report.score, wanted)
+    assert report.score >= settings.get("target_score", 0)
+    assert report.notices[0].startswith("subsampling is 4:4:4: with 4:2:0 the best of ")
+    assert f"AVIF with 4:4:4 has {report.bytes_out} bytes at a score of {report.score:.1f}" in report.format_reason
+    assert report.encodings <= 5
+
+
+@pytest.mark.parametrize("settings", [{"quality": 90}, {"target_score": 84}], ids=str)
+def test_jpeg_gets_a_trial_where_the_other_formats_fall_short(settings: dict[str, Any]) -> None:
+    report = auto(silk(), subsampling="420", **settings)
+
+    assert report.format == "jpeg" and report.score is not None and report.score >= 84
+    assert "AVIF has" in report.format_reason
+    others = {format: compress(silk(), format=format, quality=90, subsampling="420") for format in ("avif", "webp")}
+    assert all(other.report.score is not None and other.report.score < 80 for other in others.values())
+
+
+@pytest.mark.parametrize("accept, format", [("webp", "webp"), ("jpeg,png", "png"), ("jpeg,webp", "webp")])
+def test_where_every_lossy_format_is_far_from_the_score_a_lossless_result_is_delivered(
+    accept: str, format: str
+) -> None:
+    report = auto(stripes(), accept=accept)
+
+    assert (report.format, report.score) == (format, 100)
+    assert re.search("(JPEG|WebP) has [0-9]+ bytes at a score of -[0-9]", report.format_reason)
+    finest = auto(stripes(), accept="jpeg")
+    assert finest.format == "jpeg" and finest.score is not None and finest.score < 0
+
+
+def test_a_jpeg_gets_4_4_4_for_a_target_score_only() -> None:
+    result = compress(stripes(), format="auto", accept="jpeg", target_score=75)
+    assert sampling(result.data) == "4:4:4" and result.report.score is not None and result.report.score >= 75
+
+    source = file_of(Image.fromarray(stripes()), "JPEG", quality=98, subsampling=2)
+    kept = compress(source, format="auto", accept="jpeg", target_score=60)
+    assert sampling(kept.data) == "4:2:0"
+
+
+def test_a_maximum_size_is_kept_by_4_4_4_too() -> None:
+    free = auto(silk(), quality=90).bytes_out
+    result = compress(silk(), format="auto", quality=90, max_bytes=free * 3 // 4)
+
+    assert result.report.bytes_out <= free * 3 // 4 and sampling(result.data) == "4:4:4"
+    assert result.report.score is not None and result.report.score > 74  # that of 4:2:0 at three times the bytes
