@@ -2,6 +2,7 @@
 
 from compressor.client.access import check_access, connect, health
 from compressor.client.aio import AsyncClient, AsyncResultStream
+from compressor.client.progress import Progress
 from compressor.client.sync import Client, ResultStream
 from compressor.settings import Access, Result
 
@@ -10,6 +11,7 @@ __all__ = [
     "AsyncClient",
     "AsyncResultStream",
     "Client",
+    "Progress",
     "Result",
     "ResultStream",
     "check_access",
