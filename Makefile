@@ -86,6 +86,7 @@ format: install ## format the code and fix what ruff can fix
 
 proto: .venv-proto/stamp ## generate compressor/v1 from proto/
 	PYTHON=.venv-proto/bin/python sh proto/generate.sh
+	cp proto/compressor/v1/compressor.proto examples/node/
 
 .venv-proto/stamp: proto/requirements.txt
 	$(PYTHON3) -m venv --clear .venv-proto

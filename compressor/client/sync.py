@@ -130,7 +130,7 @@ class ResultStream:
             raise requests.reason
         if self._has_given:
             raise failure
-        time.sleep(self._attempts.pause(failure, self._replayable or requests.abandon()))
+        time.sleep(self._attempts.pause(failure, requests.abandon() or self._replayable))
         self._chunk = b""
         self._attempt = self._begin(self._attempts)
 
@@ -272,7 +272,7 @@ class Client(Connection):
                 failure = transfer.error_of(error)
             if requests.reason is not None:
                 raise requests.reason
-            time.sleep(attempts.pause(failure, replayable or requests.abandon()))
+            time.sleep(attempts.pause(failure, requests.abandon() or replayable))
 
     def close(self) -> None:
         """Close the connections; running calls are canceled."""
