@@ -59,6 +59,7 @@ test: install system-packages node ## run all tests except the heavy ones, in WO
 
 test-heavy: install system-packages node ## run the tests that take minutes or gigabytes
 	-@.ci/system-packages s3
+	-@.ci/system-packages go
 	$(PYTHON) -m pytest -m heavy
 
 FORMATS ?= jpeg png
