@@ -330,10 +330,9 @@ class Worker:
                     from compressor.client import connect
 
                     self._client = connect(self.job.server, self.job.access)
-        chunks = Repeatable(source.chunks)  # sent again if the connection is lost
-        if self.job.unarchive:
-            return self._client.unarchive_stream(chunks)
-        return self._client.stream(chunks, settings)
+        if self.job.unarchive:  # Repeatable: sent again if the connection is lost
+            return self._client.unarchive_stream(Repeatable(source.chunks))
+        return self._client.stream(Repeatable(source.chunks), settings)
 
     def _verify(self, source: Spool, result: Spool, report: Report) -> float:
         """Decode the whole result unless the codec has compared it with its source; return the byte-seconds."""

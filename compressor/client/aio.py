@@ -17,7 +17,7 @@ import grpc
 from compressor import inputs
 from compressor.client import transfer
 from compressor.client.connection import Connection
-from compressor.client.progress import Meter, OnProgress
+from compressor.client.progress import Meter, OnCallProgress
 from compressor.client.retries import Attempts
 from compressor.client.sync import Client
 from compressor.client.transfer import BytesLike, Input, RequestBuilder, ResponseReader, SplitSource
@@ -116,6 +116,7 @@ class AsyncResultStream:
         self._attempts = attempts
         self._replayable = replayable
         self._has_given = False  # a chunk, after which the call can't be repeated
+        self._is_closed = False
         self._chunk = b""  # received together with the source
         self._attempt = begin(attempts)
 
@@ -141,9 +142,11 @@ class AsyncResultStream:
                 if await attempt.call.code() == grpc.StatusCode.OK:
                     attempt.response.finished()
                     raise StopAsyncIteration
-                failure = await _error_of(attempt.call)
+                raise await _status_of(attempt.call)
             except grpc.aio.AioRpcError as error:
-                failure = _call_error(error)
+                if error.initial_metadata():  # sent before anything else
+                    self._attempts.answered()
+                failure = _error_of(error)
             except CompressorError as error:
                 attempt.call.cancel()
                 failure = error
@@ -166,6 +169,8 @@ class AsyncResultStream:
         pause = self._attempts.pause(failure, self._replayable or not writer.begun)
         await writer.stop()
         await asyncio.sleep(pause)
+        if self._is_closed:  # by another task, during the pause
+            raise failure
         self._chunk = b""
         self._attempt = self._begin(self._attempts)
 
@@ -198,6 +203,7 @@ class AsyncResultStream:
 
     async def close(self) -> None:
         """Cancel the call, unless it has ended."""
+        self._is_closed = True
         self._attempt.call.cancel()
         await self._attempt.writer.stop()
 
@@ -210,16 +216,14 @@ class AsyncResultStream:
         await self.close()
 
 
-async def _error_of(call: Any) -> CompressorError:
-    """Return the error of the status of a call."""
-    return _call_error(
-        grpc.aio.AioRpcError(
-            await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
-        )
+async def _status_of(call: Any) -> grpc.aio.AioRpcError:
+    """Return the status of a call that has failed."""
+    return grpc.aio.AioRpcError(
+        await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
     )
 
 
-def _call_error(error: grpc.aio.AioRpcError) -> CompressorError:
+def _error_of(error: grpc.aio.AioRpcError) -> CompressorError:
     """Return the error of a status. One that gRPC lost during a write, without a failure in band, is a lost connection:
     2 of 16 uploads to a server that was killed."""
     if error.code() is grpc.StatusCode.INTERNAL and error.details() == LOST:
@@ -240,7 +244,7 @@ class AsyncClient(Connection):
             return grpc.aio.insecure_channel(target, options)
         return grpc.aio.secure_channel(target, self.credentials, options)
 
-    async def compress(self, source: Input, *, on_progress: OnProgress | None = None, **settings: Any) -> Result:
+    async def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
         """Compress a source as `Client.compress` does."""
         async with self._stream(source, Settings(**settings), None, on_progress) as stream:
             return await stream.read()
@@ -251,13 +255,13 @@ class AsyncClient(Connection):
         settings: Settings | None = None,
         *,
         raw: Raw | None = None,
-        on_progress: OnProgress | None = None,
+        on_progress: OnCallProgress | None = None,
     ) -> AsyncResultStream:
         """Compress chunks as `Client.stream` does; they may also come from an asynchronous iterator."""
         return self._stream(chunks, settings or Settings(), raw, on_progress)
 
     def _stream(
-        self, source: Any, settings: Settings, raw: Raw | None, on_progress: OnProgress | None
+        self, source: Any, settings: Settings, raw: Raw | None, on_progress: OnCallProgress | None
     ) -> AsyncResultStream:
         def begin(attempts: Attempts) -> _Attempt:
             is_async = isinstance(source, AsyncIterable)
@@ -267,13 +271,13 @@ class AsyncClient(Connection):
 
         return AsyncResultStream(begin, self._attempts(), _is_replayable(source))
 
-    async def unarchive(self, source: Input, *, on_progress: OnProgress | None = None) -> Result:
+    async def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again as `Client.unarchive` does."""
         async with self.unarchive_stream(source, on_progress=on_progress) as stream:
             return await stream.read()
 
     def unarchive_stream(
-        self, chunks: "Input | AsyncIterable[BytesLike]", *, on_progress: OnProgress | None = None
+        self, chunks: "Input | AsyncIterable[BytesLike]", *, on_progress: OnCallProgress | None = None
     ) -> AsyncResultStream:
         """Make the JPEG of an archive again as `Client.unarchive_stream` does; chunks may be asynchronous."""
 
@@ -292,7 +296,7 @@ class AsyncClient(Connection):
         settings: Settings | None,
         source: SplitSource,
         attempts: Attempts,
-        on_progress: OnProgress | None,
+        on_progress: OnCallProgress | None,
     ) -> _Attempt:
         """Begin an attempt at the next server."""
         start = builder.start(settings, source.raw)  # raises for what can't be sent, before there is a call

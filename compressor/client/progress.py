@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from compressor.v1 import compressor_pb2 as pb
 
 
-class Progress(NamedTuple):
+class CallProgress(NamedTuple):
     """Bytes of images that a call has moved.
 
     bytes_sent      of the source, accepted by gRPC for sending
@@ -20,7 +20,7 @@ class Progress(NamedTuple):
     bytes_received: int
 
 
-OnProgress = Callable[[Progress], object]
+OnCallProgress = Callable[[CallProgress], object]
 
 
 class Meter:
@@ -29,9 +29,9 @@ class Meter:
     Calls follow each other, but those for sent bytes may come from a thread of gRPC.
     """
 
-    def __init__(self, on_progress: OnProgress | None, bytes_total: int | None) -> None:
+    def __init__(self, on_progress: OnCallProgress | None, bytes_total: int | None) -> None:
         self._on_progress = on_progress
-        self._progress = Progress(0, bytes_total, 0)
+        self._progress = CallProgress(0, bytes_total, 0)
         self._lock = threading.Lock()
 
     def add(self, sent: int = 0, received: int = 0) -> None:
@@ -40,7 +40,9 @@ class Meter:
             return
         with self._lock:
             before = self._progress
-            self._progress = Progress(before.bytes_sent + sent, before.bytes_total, before.bytes_received + received)
+            self._progress = CallProgress(
+                before.bytes_sent + sent, before.bytes_total, before.bytes_received + received
+            )
             self._on_progress(self._progress)
 
     def bytes_in(self, message: Any) -> int:

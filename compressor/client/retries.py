@@ -12,7 +12,7 @@ from compressor.errors import BusyError, CallError, CompressorError
 FIRST_PAUSE_SECONDS = 0.1
 PAUSE_FACTOR = 4
 PAUSE_SECONDS_MAX = 5.0
-REFUSED = "Connection refused"  # in the text of such a status
+STARTING = ("Connection refused", "backend unhealthy")  # in the text of a status: a server that starts, or drains
 
 ONCE = "not sent again, since the source can be read only once: pass bytes, a path or a list of chunks for that"
 
@@ -37,7 +37,7 @@ class Attempts:
         return self._target
 
     def answered(self) -> None:
-        """Note that the server of this attempt sent a response."""
+        """Note that the server of this attempt sent something: metadata or a message."""
         self._rotation.answered(self._target)
 
     def timeout(self) -> float | None:
@@ -69,12 +69,12 @@ class Attempts:
     def _may_reconnect(self, error: CompressorError) -> bool:
         """Return whether an error is a lost connection, or one that another attempt may make.
 
-        A refused connection may be that of a server that starts. Any other failure of the first connection, such as
-        that of a TLS handshake, would repeat itself.
+        Any other failure of the first connection than that of a server that starts, such as that of a TLS handshake,
+        would repeat itself.
         """
         if not isinstance(error, CallError) or error.code != "UNAVAILABLE":
             return False
-        return self._rotation.lost(self._target) or REFUSED in error.problem
+        return self._rotation.lost(self._target) or any(text in error.problem for text in STARTING)
 
 
 def _raise_once(error: CompressorError) -> NoReturn:

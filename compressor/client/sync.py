@@ -11,7 +11,7 @@ import grpc
 from compressor import inputs, wire
 from compressor.client import transfer
 from compressor.client.connection import Connection
-from compressor.client.progress import Meter, OnProgress
+from compressor.client.progress import Meter, OnCallProgress
 from compressor.client.retries import Attempts
 from compressor.client.transfer import Input, M, RequestBuilder, ResponseReader, SplitSource
 from compressor.errors import CompressorError, IncompleteError
@@ -86,6 +86,7 @@ class ResultStream:
         self._attempts = attempts
         self._replayable = replayable
         self._has_given = False  # a chunk, after which the call can't be repeated
+        self._is_closed = False
         self._chunk = b""  # received together with the source
         self._attempt = begin(attempts)
 
@@ -113,6 +114,8 @@ class ResultStream:
                 attempt.response.finished()
                 raise
             except grpc.RpcError as error:
+                if attempt.call.initial_metadata():  # sent before anything else
+                    self._attempts.answered()
                 failure = transfer.error_of(error)
             except CompressorError as error:
                 attempt.call.cancel()
@@ -131,6 +134,8 @@ class ResultStream:
         if self._has_given:
             raise failure
         time.sleep(self._attempts.pause(failure, requests.abandon() or self._replayable))
+        if self._is_closed:  # by another thread, during the pause
+            raise failure
         self._chunk = b""
         self._attempt = self._begin(self._attempts)
 
@@ -164,6 +169,7 @@ class ResultStream:
 
     def close(self) -> None:
         """Cancel the call, unless it has ended."""
+        self._is_closed = True
         self._call.cancel()
 
     def __enter__(self) -> "ResultStream":
@@ -189,14 +195,14 @@ class Client(Connection):
             return grpc.insecure_channel(target, options)
         return grpc.secure_channel(target, self.credentials, options)
 
-    def compress(self, source: Input, *, on_progress: OnProgress | None = None, **settings: Any) -> Result:
+    def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
         """Compress bytes, a path, a binary file, a NumPy array (h, w) or (h, w, c) of uint8, a Pillow image, or chunks.
 
         A call that is rejected as busy, or whose connection is lost, is retried. A file or an iterator can be read
         once: with these, only if nothing of it was read.
         Raises the errors of compressor.errors that the service raised, and CallError for any other failure.
 
-        on_progress  called with a Progress after each message, on the thread that moves it: it must return soon
+        on_progress  called with a CallProgress after each message, on the thread that moves it: it must return soon
         """
         with self._stream(source, Settings(**settings), None, on_progress) as stream:
             return stream.read()
@@ -207,7 +213,7 @@ class Client(Connection):
         settings: Settings | None = None,
         *,
         raw: Raw | None = None,
-        on_progress: OnProgress | None = None,
+        on_progress: OnCallProgress | None = None,
     ) -> ResultStream:
         """Compress chunks as they arrive (with `raw`: tiles), or any source of `compress`. Use it as a context manager.
 
@@ -215,7 +221,9 @@ class Client(Connection):
         """
         return self._stream(chunks, settings or Settings(), raw, on_progress)
 
-    def _stream(self, source: Any, settings: Settings, raw: Raw | None, on_progress: OnProgress | None) -> ResultStream:
+    def _stream(
+        self, source: Any, settings: Settings, raw: Raw | None, on_progress: OnCallProgress | None
+    ) -> ResultStream:
         def begin(attempts: Attempts) -> _Attempt:
             split = transfer.split(source, self.chunk_bytes, settings, raw)
             builder = RequestBuilder(pb.CompressRequest, self.chunk_bytes)
@@ -223,13 +231,13 @@ class Client(Connection):
 
         return ResultStream(begin, self._attempts(), inputs.is_replayable(source))
 
-    def unarchive(self, source: Input, *, on_progress: OnProgress | None = None) -> Result:
+    def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again: bytes, a path, a binary file or chunks. Retries and errors are those of
         `compress`."""
         with self.unarchive_stream(source, on_progress=on_progress) as stream:
             return stream.read()
 
-    def unarchive_stream(self, chunks: Input, *, on_progress: OnProgress | None = None) -> ResultStream:
+    def unarchive_stream(self, chunks: Input, *, on_progress: OnCallProgress | None = None) -> ResultStream:
         """Make the JPEG of an archive again, of chunks as they arrive. Use it as `stream`."""
 
         def begin(attempts: Attempts) -> _Attempt:
@@ -246,7 +254,7 @@ class Client(Connection):
         settings: Settings | None,
         source: SplitSource,
         attempts: Attempts,
-        on_progress: OnProgress | None,
+        on_progress: OnCallProgress | None,
     ) -> _Attempt:
         """Begin an attempt at the next server."""
         meter = Meter(on_progress, source.size)
@@ -269,6 +277,9 @@ class Client(Connection):
                 attempts.answered()
                 return wire.source_from_proto(response.source)
             except grpc.RpcError as error:
+                status: Any = error
+                if status.initial_metadata():
+                    attempts.answered()
                 failure = transfer.error_of(error)
             if requests.reason is not None:
                 raise requests.reason

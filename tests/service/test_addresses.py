@@ -17,11 +17,11 @@ from tests.service.running import Running, eventually
 
 @pytest.fixture
 def pair() -> Iterator[list[Running]]:
-    """Two servers, whose sources are described as `first` and `second`. They drain for a second."""
+    """Two servers, whose sources are described as `first` and `second`. The first one drains for two seconds."""
     with ExitStack() as stack:
         yield [
-            stack.enter_context(Running(fake_codec(description=name), drain_seconds=1.0))
-            for name in ("first", "second")
+            stack.enter_context(Running(fake_codec(description=name), drain_seconds=seconds))
+            for name, seconds in (("first", 2.0), ("second", 0.0))
         ]
 
 
@@ -91,3 +91,9 @@ def test_options_of_channels_replace_ours() -> None:
         pass
 
     assert seen == [dict(connection.channel_options(1 << 20)) | dict(given)]
+
+
+def test_a_name_is_resolved_by_grpc(fake: Any) -> None:
+    port = fake.address.rpartition(":")[2]
+    with Client(f"dns:///localhost:{port}", timeout=20) as client:
+        assert servers_of(client, 2) == {"fake": 2}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compressor.client import AsyncClient, Client, Progress
+from compressor.client import AsyncClient, CallProgress, Client
 from compressor.settings import Result
 from tests.service.fake_pipeline import file_of
 
@@ -32,13 +32,13 @@ def compress_async(address: str, source: Any, on_progress: Any) -> Result:
 both = pytest.mark.parametrize("send", [compress, compress_async])
 
 
-def check(seen: list[Progress], sent: int, total: int | None, received: int) -> None:
+def check(seen: list[CallProgress], sent: int, total: int | None, received: int) -> None:
     """Check that progress only grows, in steps of a message, to these values."""
     assert {progress.bytes_total for progress in seen} == {total}
-    for before, after in zip([Progress(0, total, 0), *seen], seen, strict=False):
+    for before, after in zip([CallProgress(0, total, 0), *seen], seen, strict=False):
         steps = (after.bytes_sent - before.bytes_sent, after.bytes_received - before.bytes_received)
         assert min(steps) == 0 < max(steps) <= 1 << 20
-    assert seen[-1] == Progress(sent, total, received)
+    assert seen[-1] == CallProgress(sent, total, received)
 
 
 @both
@@ -46,7 +46,7 @@ def test_progress_ends_with_all_bytes(fake: Any, send: Callable[..., Result], tm
     path = tmp_path / "image"
     path.write_bytes(file_of(SIZE))
     for source, total in ((path, SIZE), (path.read_bytes(), SIZE), (io.BytesIO(path.read_bytes()), None)):
-        seen: list[Progress] = []
+        seen: list[CallProgress] = []
         result = send(fake.address, source, seen.append)
         assert len(result.data) == SIZE // 2
         assert len(seen) >= 12
@@ -56,7 +56,7 @@ def test_progress_ends_with_all_bytes(fake: Any, send: Callable[..., Result], tm
 @both
 def test_progress_of_samples_is_in_bytes_of_pixels(fake: Any, send: Callable[..., Result]) -> None:
     pixels = np.zeros((1000, 1000, 3), np.uint8)
-    seen: list[Progress] = []
+    seen: list[CallProgress] = []
 
     result = send(fake.address, pixels, seen.append)
 
@@ -64,7 +64,7 @@ def test_progress_of_samples_is_in_bytes_of_pixels(fake: Any, send: Callable[...
 
 
 def test_progress_of_an_archive(fake: Any) -> None:
-    seen: list[Progress] = []
+    seen: list[CallProgress] = []
     with Client(fake.address, timeout=30) as client:
         client.unarchive(file_of(SIZE), on_progress=seen.append)
 
@@ -76,7 +76,7 @@ def test_progress_of_an_archive(fake: Any) -> None:
 def test_an_error_of_the_callers_function_ends_the_call_unchanged(
     fake: Any, send: Callable[..., Result], event: str
 ) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(progress: CallProgress) -> None:
         if getattr(progress, event):
             raise KeyError("the window was closed")
 

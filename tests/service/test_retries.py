@@ -1,8 +1,12 @@
 """Which calls are repeated after a lost connection, at which server, and what a source that can be read once means."""
 
 import asyncio
+import contextlib
+import dataclasses
 import io
+import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,14 +18,18 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from compressor import wire
-from compressor.client import AsyncClient, Client, Progress, retries
+from compressor.client import AsyncClient, CallProgress, Client, retries
 from compressor.client.addresses import AVOIDED_SECONDS, Rotation, targets_of
 from compressor.client.retries import Attempts
 from compressor.errors import BusyError, CallError, SettingsError
+from compressor.inputs import Repeatable
 from compressor.settings import Outcome, Path, Report, Result
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
-from tests.service.running import free_port
+from tests.service.conftest import Service
+from tests.service.fake_pipeline import fake_codec
+from tests.service.lossy_proxy import LossyProxy
+from tests.service.running import Running, free_port
 
 RESULT = b"result"
 REPORT = Report(
@@ -58,7 +66,7 @@ class Flaky(rpc.CompressorServiceServicer):
         ]
         self.calls += 1
         sent = self.breaks.pop(0) if self.breaks else len(responses)
-        context.send_initial_metadata(())
+        context.send_initial_metadata((("compressor-version", "1"),))
         self.before_sending(requests)
         yield from responses[:sent]
         if sent < len(responses):
@@ -69,6 +77,7 @@ class Flaky(rpc.CompressorServiceServicer):
 
     def Inspect(self, requests: Any, context: Any) -> pb.InspectResponse:
         self.calls += 1
+        context.send_initial_metadata((("compressor-version", "1"),))
         if self.breaks.pop(0) == 0:
             context.abort(self.code, "Socket closed")
         return pb.InspectResponse(source=pb.Source(format="fake"))
@@ -96,14 +105,12 @@ def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Flaky
 
 def compress(address: Any, source: Any, **options: Any) -> Result:
     with Client(address, timeout=20, **options) as client:
-        client._rotation.answered(0)  # as if an earlier call had succeeded
         return client.compress(source)
 
 
 def compress_async(address: Any, source: Any, **options: Any) -> Result:
     async def main() -> Result:
         async with AsyncClient(address, timeout=20, **options) as client:
-            client._rotation.answered(0)
             return await client.compress(source)
 
     return asyncio.run(main())
@@ -123,13 +130,25 @@ def test_a_call_is_repeated_until_its_result_is_complete(flaky: Any, send: Calla
 
 def test_progress_begins_again_with_each_attempt(flaky: Any) -> None:
     _, address = flaky(2)
-    seen: list[Progress] = []
+    seen: list[CallProgress] = []
     with Client(address, timeout=20) as client:
-        client._rotation.answered(0)
         client.compress(b"image", on_progress=seen.append)
 
     received = [progress.bytes_received for progress in seen]
     assert [after for before, after in zip([0, *received], received, strict=False) if after > before] == [6, 6]
+
+
+@both
+def test_chunks_that_can_be_read_again_are_sent_again(flaky: Any, send: Callable[..., Result]) -> None:
+    service, address = flaky(0, 2)
+    begun: list[int] = []
+
+    def chunks() -> Iterator[bytes]:
+        begun.append(service.calls)
+        yield b"image"
+
+    assert send(address, Repeatable(chunks)).data == RESULT
+    assert begun[-1] == service.calls == 3
 
 
 @both
@@ -189,7 +208,6 @@ def test_an_iterator_that_is_being_read_is_not_read_by_another_attempt(flaky: An
 def test_a_stream_is_repeated_until_a_chunk_was_returned(flaky: Any) -> None:
     service, address = flaky(0, 1, 2)
     with Client(address, timeout=20) as client:
-        client._rotation.answered(0)
         with client.stream([b"image"]) as stream:
             assert stream.source.format == "fake"
             assert next(stream) == RESULT
@@ -204,7 +222,6 @@ def test_an_asynchronous_stream_is_repeated_until_a_chunk_was_returned(flaky: An
 
     async def main() -> list[bytes]:
         async with AsyncClient(address, timeout=20) as client:
-            client._rotation.answered(0)
             async with client.stream([b"image"]) as stream:
                 assert (await stream.source()).format == "fake"
                 assert await anext(stream) == RESULT
@@ -226,37 +243,103 @@ def test_an_asynchronous_iterator_that_was_read_is_not_sent_again(flaky: Any) ->
     assert service.calls == 1
 
 
+def test_a_stream_that_is_closed_during_a_pause_is_not_repeated(flaky: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, address = flaky(0)
+    with Client(address, timeout=20) as client:
+        stream = client.stream([b"image"])
+        monkeypatch.setattr("time.sleep", lambda seconds: stream.close())
+        with pytest.raises(CallError, match="UNAVAILABLE"):
+            next(stream)
+    assert service.calls == 1
+
+
+def test_an_asynchronous_stream_that_is_closed_during_a_pause_is_not_repeated(
+    flaky: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, address = flaky(0)
+
+    async def main() -> None:
+        async with AsyncClient(address, timeout=20) as client:
+            stream = client.stream([b"image"])
+            pauses = asyncio.Event()
+
+            def drawn(low: float, high: float) -> float:
+                pauses.set()
+                return 0.3
+
+            monkeypatch.setattr("random.uniform", drawn)
+            reading = asyncio.create_task(anext(stream))
+            await pauses.wait()
+            await stream.close()
+            await reading
+
+    with pytest.raises(CallError, match="UNAVAILABLE"):
+        asyncio.run(main())
+    assert service.calls == 1
+
+
 def test_inspect_is_repeated(flaky: Any) -> None:
     service, address = flaky(0, 1)
     with Client(address, timeout=20) as client:
-        client._rotation.answered(0)
         assert client.inspect(b"image").format == "fake"
     assert service.calls == 2
 
 
-def test_an_error_of_the_first_connection_is_not_retried_unless_it_was_refused(flaky: Any) -> None:
+@both
+def test_an_error_of_the_first_connection_is_not_retried_unless_it_was_refused(send: Callable[..., Result]) -> None:
     """A wrong certificate stays wrong: the caller is told at once."""
-    service, address = flaky(0, 0)
-    with Client(address, timeout=20) as client, pytest.raises(CallError, match="Socket closed"):
-        client.compress(b"image")
+    accepted: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-    assert service.calls == 1
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(listener.accept()[0])
+                    accepted[-1].close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        started = time.monotonic()
+        with pytest.raises(CallError, match="UNAVAILABLE"):
+            send(f"127.0.0.1:{listener.getsockname()[1]}", b"image", retries=1000)
+        assert time.monotonic() - started < 15
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    assert accepted
 
 
-def test_a_server_that_starts_later_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.service.fake_pipeline import fake_codec
-    from tests.service.running import Running
+@both
+def test_a_connection_that_is_lost_during_the_upload_is_made_again(
+    real: Service, send: Callable[..., Result], tmp_path: Any
+) -> None:
+    """Neither client has had a connection before, and the source is a path."""
+    path = tmp_path / "image.png"
+    path.write_bytes(real.large)
+    with LossyProxy(real.address, losses=2, count=500_000) as proxy:
+        result = send(proxy.address, path)
+        assert proxy.lost == 2
+    assert result.report.bytes_in == len(real.large)
 
-    monkeypatch.setattr("random.uniform", lambda low, high: high)
-    address = f"127.0.0.1:{free_port()}"
-    with Client(address, timeout=30) as client, ThreadPoolExecutor(1) as pool:
-        result = pool.submit(client.compress, b"FAKEhalf")
-        with Running(fake_codec(), address=address):
-            assert result.result(20).report.bytes_in == 8
+
+def test_a_server_that_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At first it refuses connections. Then a client of several servers learns from its health that it is not ready."""
+    monkeypatch.setattr("random.uniform", lambda low, high: min(high, 1.0))
+    warm = threading.Event()
+
+    def wait() -> None:
+        warm.wait(20)
+
+    codec = dataclasses.replace(fake_codec(), warm_up=wait)
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool, Client(addresses[0], timeout=30) as one, Client(addresses, timeout=30) as two:
+        results = [pool.submit(client.compress, b"FAKEhalf") for client in (one, two)]
+        threading.Timer(1.0, warm.set).start()
+        with Running(codec, address=addresses[0]):
+            assert [result.result(20).report.bytes_in for result in results] == [8, 8]
 
 
 def test_a_server_that_lost_its_connection_is_avoided(flaky: Any) -> None:
-    """Of many calls, one a second finds out that it is still gone."""
+    """One of many calls, each second, finds out that it is still gone."""
     (service, address), (broken, gone) = flaky(), flaky(*[0] * 20)
     with Client([gone, address], timeout=20) as client:
         for _ in range(10):

@@ -83,7 +83,7 @@ def test_no_call_is_lost_while_two_servers_restart_one_after_the_other(number: s
 
     print(f"{load.succeeded} calls, {len(load.failures)} lost")
     assert not load.failures
-    assert load.succeeded > 100
+    assert load.succeeded > 60
 
 
 class Restarting:
