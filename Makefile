@@ -59,6 +59,7 @@ test: install system-packages node ## run all tests except the heavy ones, in WO
 
 test-heavy: install system-packages node ## run the tests that take minutes or gigabytes
 	-@.ci/system-packages s3
+	-@.ci/system-packages go
 	$(PYTHON) -m pytest -m heavy
 
 FORMATS ?= jpeg png
@@ -86,6 +87,7 @@ format: install ## format the code and fix what ruff can fix
 
 proto: .venv-proto/stamp ## generate compressor/v1 from proto/
 	PYTHON=.venv-proto/bin/python sh proto/generate.sh
+	cp proto/compressor/v1/compressor.proto examples/node/
 
 .venv-proto/stamp: proto/requirements.txt
 	$(PYTHON3) -m venv --clear .venv-proto

@@ -10,7 +10,7 @@ any other iterable             chunks of an encoded file, or tiles if the call h
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from typing import Any
 
@@ -59,6 +59,16 @@ def _is_a(source: object, module: str, name: str) -> bool:
 def is_replayable(source: object) -> bool:
     """Return whether a source can be read a second time. An open file and an iterator can't."""
     return kind_of(source) is not Kind.FILE and not isinstance(source, Iterator)
+
+
+class Repeatable:
+    """Chunks that can be read again: each iteration calls `chunks` for its own iterator."""
+
+    def __init__(self, chunks: Callable[[], Iterator[bytes]]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks()
 
 
 def chunks_of(source: Any, kind: Kind, chunk_bytes: int) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ class Job:
     allow_non_atomic replace in place even where the store can't do it atomically
     overwrite        overwrite objects at the destination
     content_types    patterns such as image/*; objects of other types are skipped. Empty: any type
-    server           host:port of a service that compresses; "" to compress in the worker
+    server           addresses of a service that compresses, as those of Client; "" to compress in the worker
     memory_budget    bytes that all objects of one worker together may reserve
     copy_unstrippable  copy images whose metadata can't be removed unchanged, where they would fail otherwise
     rename           a result of another format than its source's gets a key with the suffix of its format

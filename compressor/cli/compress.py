@@ -4,9 +4,10 @@ import contextlib
 import dataclasses
 import importlib
 import os
+import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from io import BufferedIOBase
 from pathlib import Path
@@ -22,6 +23,7 @@ from compressor.cli.interruption import CleanUpOnSignal
 from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
 from compressor.humanize import human_format
+from compressor.inputs import Repeatable
 from compressor.settings import Access, Report, Settings
 
 CHUNK_BYTES = 1 << 18
@@ -116,7 +118,7 @@ def compress_file(
 def write_result(
     source: str,
     out: str | None,
-    open_stream: Callable[[Iterator[bytes]], AbstractContextManager[Any]],
+    open_stream: Callable[[Iterable[bytes]], AbstractContextManager[Any]],
     target: Callable[[Report | None], Path],
     force: bool,
 ) -> tuple[Report, str]:
@@ -130,7 +132,7 @@ def write_result(
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(opened(source))
         bar = stack.enter_context(output.Bar("stdin" if source == STANDARD else Path(source).name, size_of(file)))
-        stream = stack.enter_context(open_stream(bar.watch(chunks_of(file))))
+        stream = stack.enter_context(open_stream(watched_chunks(file, bar)))
         if streamed is not None:
             output.write_stream(stream, streamed)
             return stream.report, streamed
@@ -146,7 +148,7 @@ def write_result(
 
 
 @contextlib.contextmanager
-def stream_of(chunks: Iterator[bytes], settings: Settings, service: Service | None) -> Iterator[Any]:
+def stream_of(chunks: Iterable[bytes], settings: Settings, service: Service | None) -> Iterator[Any]:
     """Yield an iterator of output chunks with a `.report` after the last one, from this process or a service."""
     if service is None:
         from compressor import pipeline
@@ -194,6 +196,22 @@ def opened(source: str) -> Iterator[BufferedIOBase]:
     else:
         with open(source, "rb") as file:
             yield file
+
+
+def watched_chunks(file: BufferedIOBase, bar: output.Bar) -> Iterable[bytes]:
+    """Return the bytes of the input. Those of a regular file can be read again, if a connection is lost."""
+    with contextlib.suppress(OSError, ValueError):
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            start = file.tell()
+            return Repeatable(lambda: bar.watch(chunks_from(file.fileno(), start)))
+    return bar.watch(chunks_of(file))
+
+
+def chunks_from(descriptor: int, start: int) -> Iterator[bytes]:
+    """Yield the bytes of a regular file from an offset on."""
+    while chunk := os.pread(descriptor, CHUNK_BYTES, start):
+        start += len(chunk)
+        yield chunk
 
 
 def chunks_of(file: BufferedIOBase) -> Iterator[bytes]:

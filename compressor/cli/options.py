@@ -244,7 +244,12 @@ Archive = Annotated[
 ]
 ServerOption = Annotated[
     str | None,
-    option("server", "Compress with a running service instead of locally.", metavar="HOST:PORT", show_default=False),
+    option(
+        "server",
+        "Compress with a running service instead of locally; several addresses share the work.",
+        metavar="HOST:PORT[,…]",
+        show_default=False,
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing OUT.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]

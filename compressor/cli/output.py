@@ -139,7 +139,8 @@ class Bar:
             self._progress.start()
 
     def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the chunks, and show how many bytes have been read."""
+        """Yield the chunks, and show how many bytes have been read. Begins again if the input is read again."""
+        self._bytes = 0
         for chunk in chunks:
             self._bytes += len(chunk)
             if self._progress is not None:

@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import typer
@@ -54,7 +54,7 @@ def unarchive(
 
 
 @contextlib.contextmanager
-def unarchived_stream(chunks: Iterator[bytes], service: Service | None) -> Iterator[Any]:
+def unarchived_stream(chunks: Iterable[bytes], service: Service | None) -> Iterator[Any]:
     """Yield an iterator of the chunks of the JPEG with a `.report` after the last one."""
     if service is None:
         from compressor import pipeline

@@ -2,6 +2,7 @@
 
 from compressor.client.access import check_access, connect, health
 from compressor.client.aio import AsyncClient, AsyncResultStream
+from compressor.client.progress import CallProgress
 from compressor.client.sync import Client, ResultStream
 from compressor.settings import Access, Result
 
@@ -9,6 +10,7 @@ __all__ = [
     "Access",
     "AsyncClient",
     "AsyncResultStream",
+    "CallProgress",
     "Client",
     "Result",
     "ResultStream",

@@ -8,41 +8,42 @@ status.
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import grpc
 
 from compressor import inputs
 from compressor.client import transfer
-from compressor.client.connection import Attempts, Connection
+from compressor.client.connection import Connection
+from compressor.client.progress import Meter, OnCallProgress
+from compressor.client.retries import Attempts
 from compressor.client.sync import Client
 from compressor.client.transfer import BytesLike, Input, RequestBuilder, ResponseReader, SplitSource
-from compressor.errors import BusyError, CompressorError, IncompleteError
+from compressor.errors import CallError, CompressorError, IncompleteError
 from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
-T = TypeVar("T")
+LOST = "Internal error from Core"  # details of such a status
 UploadParts = Iterable[BytesLike] | Iterable[Tile] | AsyncIterable[BytesLike] | AsyncIterable[Tile]
 
 
 class _Writer:
-    """Writes an upload to a call, in a task of its own while another one reads.
+    """Writes the upload of an attempt, in a task of its own while another one reads.
 
     reason  the error that the caller's iterator raised, or None
+    begun   whether anything was read of the source
     """
 
     def __init__(
-        self,
-        call: Any,
-        builder: RequestBuilder[Any],
-        start: Iterable[Any],
-        parts: UploadParts,
+        self, call: Any, builder: RequestBuilder[Any], start: Iterable[Any], parts: UploadParts, meter: Meter
     ) -> None:
         self.reason: Exception | None = None
+        self.begun = False
         self._call = call
         self._builder = builder
+        self._meter = meter
         self._task = asyncio.create_task(self._write(start, parts))
 
     async def _write(self, start: Iterable[Any], parts: UploadParts) -> None:
@@ -55,11 +56,21 @@ class _Writer:
             async for part in self._parts_of(parts):
                 for message in self._builder.messages(part):
                     await self._call.write(message)
+                    self._add(message)
             if self.reason is None:  # otherwise the missing `finish` marks the upload as incomplete
                 await self._call.write(self._builder.finish())
             await self._call.done_writing()
 
+    def _add(self, message: Any) -> None:
+        """Count a message that was sent. An error of the caller's function ends the call."""
+        try:
+            self._meter.add(sent=self._meter.bytes_in(message))
+        except Exception as error:
+            self.reason = error
+            self._call.cancel()
+
     async def _parts_of(self, parts: UploadParts) -> AsyncIterator[BytesLike | Tile]:
+        self.begun = True
         iterator = parts.__aiter__() if isinstance(parts, AsyncIterable) else _in_threads(parts)
         while True:
             try:
@@ -85,23 +96,29 @@ async def _in_threads(parts: Iterable[Any]) -> AsyncIterator[Any]:
         yield part
 
 
+class _Attempt(NamedTuple):
+    """One attempt of a call that streams its result."""
+
+    call: Any
+    writer: _Writer
+    response: ResponseReader
+    meter: Meter
+
+
 class AsyncResultStream:
     """The result of a call: an asynchronous iterator of chunks. `source` is awaited; `report` follows the last chunk.
 
     Chunks followed by an error are invalid. Leaving the context before the end cancels the call.
     """
 
-    def __init__(
-        self,
-        call: Any,
-        builder: RequestBuilder[Any],
-        start: Iterable[Any],
-        source: SplitSource,
-    ) -> None:
-        self._response = ResponseReader(source.notices)
-        self._call = call
+    def __init__(self, begin: Callable[[Attempts], _Attempt], attempts: Attempts, replayable: bool) -> None:
+        self._begin = begin
+        self._attempts = attempts
+        self._replayable = replayable
+        self._has_given = False  # a chunk, after which the call can't be repeated
+        self._is_closed = False
         self._chunk = b""  # received together with the source
-        self._writer = _Writer(call, builder, start, source.parts)
+        self._attempt = begin(attempts)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -110,42 +127,85 @@ class AsyncResultStream:
         chunk, self._chunk = self._chunk, b""
         while not chunk:
             chunk = await self._pull()
+        self._has_given = True
         return chunk
 
     async def _pull(self) -> bytes:
-        """Receive one message; return its chunk, or b"" if it has none."""
-        try:
-            response = await self._call.read()
-            if response is not grpc.aio.EOF:
-                return self._response.read(response)
-            if await self._call.code() != grpc.StatusCode.OK:
-                raise await _error_of(self._call)
-            self._response.finished()
-        except grpc.aio.AioRpcError as error:
-            raise self._writer.reason or transfer.error_of(error) from None
-        except CompressorError as error:
-            self._call.cancel()
-            raise self._writer.reason or error from None
-        raise StopAsyncIteration
+        """Receive one message, of another attempt if one fails; return its chunk, or b"" if it has none."""
+        while True:
+            attempt = self._attempt
+            try:
+                message = await attempt.call.read()
+                if message is not grpc.aio.EOF:
+                    chunk = attempt.response.read(message)
+                    break
+                if await attempt.call.code() == grpc.StatusCode.OK:
+                    attempt.response.finished()
+                    raise StopAsyncIteration
+                raise await _status_of(attempt.call)
+            except grpc.aio.AioRpcError as error:
+                if error.initial_metadata():  # sent before anything else
+                    self._attempts.answered()
+                failure = _error_of(error)
+            except CompressorError as error:
+                attempt.call.cancel()
+                failure = error
+            except asyncio.CancelledError:
+                if attempt.writer.reason is None:
+                    raise
+                raise attempt.writer.reason from None
+            await self._retry(failure)
+        self._attempts.answered()
+        attempt.meter.add(received=len(chunk))
+        return chunk
+
+    async def _retry(self, failure: CompressorError) -> None:
+        """Begin another attempt after a pause. Raises `failure`, or the error that caused it, if there is none."""
+        writer = self._attempt.writer
+        if writer.reason is not None:
+            raise writer.reason
+        if self._has_given:
+            raise failure
+        pause = self._attempts.pause(failure, self._replayable or not writer.begun)
+        await writer.stop()
+        await asyncio.sleep(pause)
+        if self._is_closed:  # by another task, during the pause
+            raise failure
+        self._chunk = b""
+        self._attempt = self._begin(self._attempts)
+
+    async def read(self) -> Result:
+        """Return the whole result. Unlike iteration, it can repeat the call until it is complete."""
+        chunks: list[bytes] = []
+        while True:
+            attempt = self._attempt
+            try:
+                chunk = await self._pull()
+            except StopAsyncIteration:
+                return Result(b"".join(chunks), self.report)
+            if self._attempt is not attempt:
+                chunks.clear()
+            chunks.append(chunk)
 
     async def source(self) -> Source:
         """Return the source as the service recognized it; waits until it is known."""
-        while self._response.source is None:
+        while (source := self._attempt.response.source) is None:
             try:
                 self._chunk = await self._pull()
             except StopAsyncIteration:
                 raise IncompleteError("the response ended before it named the source") from None
-        return self._response.source
+        return source
 
     @property
     def report(self) -> Report:
         """The report; known after the last chunk."""
-        return self._response.finished()
+        return self._attempt.response.finished()
 
     async def close(self) -> None:
         """Cancel the call, unless it has ended."""
-        self._call.cancel()
-        await self._writer.stop()
+        self._is_closed = True
+        self._attempt.call.cancel()
+        await self._attempt.writer.stop()
 
     async def __aenter__(self) -> "AsyncResultStream":
         return self
@@ -156,11 +216,18 @@ class AsyncResultStream:
         await self.close()
 
 
-async def _error_of(call: Any) -> CompressorError:
-    """Return the error of the status of a call."""
-    error = grpc.aio.AioRpcError(
+async def _status_of(call: Any) -> grpc.aio.AioRpcError:
+    """Return the status of a call that has failed."""
+    return grpc.aio.AioRpcError(
         await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
     )
+
+
+def _error_of(error: grpc.aio.AioRpcError) -> CompressorError:
+    """Return the error of a status. One that gRPC lost during a write, without a failure in band, is a lost connection:
+    2 of 16 uploads to a server that was killed."""
+    if error.code() is grpc.StatusCode.INTERNAL and error.details() == LOST:
+        return CallError("UNAVAILABLE", "the connection was lost during the upload")
     return transfer.error_of(error)
 
 
@@ -172,78 +239,81 @@ class AsyncClient(Connection):
         # Connects when it is first used.
         self._client = Client(**{one.name: getattr(self, one.name) for one in dataclasses.fields(self)})
 
-    def _open_channel(self, options: list[tuple[str, int]]) -> grpc.aio.Channel:
+    def _open_channel(self, target: str, options: list[tuple[str, int | str]]) -> grpc.aio.Channel:
         if self.credentials is None:
-            return grpc.aio.insecure_channel(self.address, options)
-        return grpc.aio.secure_channel(self.address, self.credentials, options)
+            return grpc.aio.insecure_channel(target, options)
+        return grpc.aio.secure_channel(target, self.credentials, options)
 
-    async def compress(self, source: Input, **settings: Any) -> Result:
+    async def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
         """Compress a source as `Client.compress` does."""
-        checked = Settings(**settings)
-
-        async def call(timeout: float | None) -> Result:
-            async with self._stream(self._split(source, checked), checked, timeout) as stream:
-                data = b"".join([chunk async for chunk in stream])
-                return Result(data, stream.report)
-
-        replayable = not isinstance(source, AsyncIterable) and inputs.is_replayable(source)
-        return await self._retried(call, replayable)
+        async with self._stream(source, Settings(**settings), None, on_progress) as stream:
+            return await stream.read()
 
     def stream(
-        self, chunks: "Input | UploadParts", settings: Settings | None = None, *, raw: Raw | None = None
+        self,
+        chunks: "Input | UploadParts",
+        settings: Settings | None = None,
+        *,
+        raw: Raw | None = None,
+        on_progress: OnCallProgress | None = None,
     ) -> AsyncResultStream:
         """Compress chunks as `Client.stream` does; they may also come from an asynchronous iterator."""
-        settings = settings or Settings()
-        return self._stream(self._split(chunks, settings, raw), settings, self.timeout)
+        return self._stream(chunks, settings or Settings(), raw, on_progress)
 
-    def _split(self, source: "Input | UploadParts", settings: Settings, raw: Raw | None = None) -> SplitSource:
-        if isinstance(source, AsyncIterable):
-            return SplitSource(raw, source)
-        return transfer.split(source, self.chunk_bytes, settings, raw)
+    def _stream(
+        self, source: Any, settings: Settings, raw: Raw | None, on_progress: OnCallProgress | None
+    ) -> AsyncResultStream:
+        def begin(attempts: Attempts) -> _Attempt:
+            is_async = isinstance(source, AsyncIterable)
+            split = SplitSource(raw, source) if is_async else transfer.split(source, self.chunk_bytes, settings, raw)
+            builder = RequestBuilder(pb.CompressRequest, self.chunk_bytes)
+            return self._begin("Compress", builder, settings, split, attempts, on_progress)
 
-    def _stream(self, source: SplitSource, settings: Settings, timeout: float | None) -> AsyncResultStream:
-        builder = RequestBuilder(pb.CompressRequest, self.chunk_bytes)
-        start = builder.start(settings, source.raw)  # raises for what can't be sent, before there is a call
-        call = self._stub.Compress(timeout=timeout, metadata=self._metadata)
-        return AsyncResultStream(call, builder, start, source)
+        return AsyncResultStream(begin, self._attempts(), _is_replayable(source))
 
-    async def unarchive(self, source: Input) -> Result:
+    async def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again as `Client.unarchive` does."""
+        async with self.unarchive_stream(source, on_progress=on_progress) as stream:
+            return await stream.read()
 
-        async def call(timeout: float | None) -> Result:
-            async with self._unarchived(source, timeout) as stream:
-                data = b"".join([chunk async for chunk in stream])
-                return Result(data, stream.report)
-
-        replayable = not isinstance(source, AsyncIterable) and inputs.is_replayable(source)
-        return await self._retried(call, replayable)
-
-    def unarchive_stream(self, chunks: "Input | AsyncIterable[BytesLike]") -> AsyncResultStream:
+    def unarchive_stream(
+        self, chunks: "Input | AsyncIterable[BytesLike]", *, on_progress: OnCallProgress | None = None
+    ) -> AsyncResultStream:
         """Make the JPEG of an archive again as `Client.unarchive_stream` does; chunks may be asynchronous."""
-        return self._unarchived(chunks, self.timeout)
 
-    def _unarchived(self, source: "Input | AsyncIterable[BytesLike]", timeout: float | None) -> AsyncResultStream:
-        is_async = isinstance(source, AsyncIterable)
-        split = SplitSource(None, source) if is_async else transfer.split_file(source, self.chunk_bytes)
-        builder = RequestBuilder(pb.UnarchiveRequest, self.chunk_bytes)
-        call = self._stub.Unarchive(timeout=timeout, metadata=self._metadata)
-        return AsyncResultStream(call, builder, (), split)
+        def begin(attempts: Attempts) -> _Attempt:
+            is_async = isinstance(chunks, AsyncIterable)
+            split = SplitSource(None, chunks) if is_async else transfer.split_file(chunks, self.chunk_bytes)
+            builder = RequestBuilder(pb.UnarchiveRequest, self.chunk_bytes)
+            return self._begin("Unarchive", builder, None, split, attempts, on_progress)
+
+        return AsyncResultStream(begin, self._attempts(), _is_replayable(chunks))
+
+    def _begin(
+        self,
+        method: str,
+        builder: RequestBuilder[Any],
+        settings: Settings | None,
+        source: SplitSource,
+        attempts: Attempts,
+        on_progress: OnCallProgress | None,
+    ) -> _Attempt:
+        """Begin an attempt at the next server."""
+        start = builder.start(settings, source.raw)  # raises for what can't be sent, before there is a call
+        function = getattr(self._stubs[attempts.target()], method)
+        call = function(timeout=attempts.timeout(), metadata=self._metadata)
+        meter = Meter(on_progress, source.size)
+        writer = _Writer(call, builder, start, source.parts, meter)
+        return _Attempt(call, writer, ResponseReader(source.notices), meter)
 
     async def inspect(self, source: Input, **settings: Any) -> Source:
         """Inspect a source with `Client.inspect`, on a thread: a unary response can't carry a failure in band."""
         return await asyncio.to_thread(self._client.inspect, source, **settings)
 
-    async def _retried(self, call: Callable[[float | None], Awaitable[T]], replayable: bool) -> T:
-        attempts = Attempts(self, replayable)
-        while True:
-            try:
-                return await call(attempts.timeout())
-            except BusyError as error:
-                await asyncio.sleep(attempts.pause(error))
-
     async def close(self) -> None:
-        """Close the connection; running calls are canceled."""
-        await self._channel.close()
+        """Close the connections; running calls are canceled."""
+        for channel in self._channels:
+            await channel.close()
         self._client.close()
 
     async def __aenter__(self) -> "AsyncClient":
@@ -253,3 +323,9 @@ class AsyncClient(Connection):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _is_replayable(source: object) -> bool:
+    if isinstance(source, AsyncIterable):
+        return not isinstance(source, AsyncIterator)
+    return inputs.is_replayable(source)

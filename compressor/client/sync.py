@@ -1,46 +1,78 @@
 """The synchronous client. Unlike the asynchronous one, it always receives the status of a call."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple
 
 import grpc
 
 from compressor import inputs, wire
 from compressor.client import transfer
-from compressor.client.connection import Attempts, Connection
+from compressor.client.connection import Connection
+from compressor.client.progress import Meter, OnCallProgress
+from compressor.client.retries import Attempts
 from compressor.client.transfer import Input, M, RequestBuilder, ResponseReader, SplitSource
-from compressor.errors import BusyError, CompressorError, IncompleteError
+from compressor.errors import CompressorError, IncompleteError
 from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
-T = TypeVar("T")
+READING_SECONDS = 0.1  # the settings take microseconds; any longer, and gRPC's thread reads the caller's iterator
 
 
 class _Requests(Generic[M]):
-    """Requests that gRPC reads on a thread of its own.
+    """The requests of an attempt, which gRPC reads on a thread of its own.
 
     reason  the error that the caller's iterator raised there, or None
 
     Such an error ends the upload without `finish`, so that the server rejects it as incomplete.
     """
 
-    def __init__(self, requests: Iterator[M]) -> None:
+    def __init__(self, builder: RequestBuilder[M], requests: Iterator[M], meter: Meter) -> None:
+        self._builder = builder
         self._requests = requests
+        self._meter = meter
+        self._unsent = 0  # bytes of the last message; gRPC has accepted it when it asks for the next one
+        self._abandoned = False
+        self._lock = threading.Lock()
         self.reason: Exception | None = None
 
     def __iter__(self) -> Iterator[M]:
         return self
 
     def __next__(self) -> M:
-        try:
-            return next(self._requests)
-        except StopIteration:
-            raise
-        except Exception as error:
-            self.reason = error
-            raise StopIteration from None
+        with self._lock:
+            try:
+                if self._abandoned:
+                    raise StopIteration
+                unsent, self._unsent = self._unsent, 0
+                self._meter.add(sent=unsent)
+                message = next(self._requests)
+                self._unsent = self._meter.bytes_in(message)
+                return message
+            except StopIteration:
+                raise
+            except Exception as error:
+                self.reason = error
+                raise StopIteration from None
+
+    def abandon(self) -> bool:
+        """Let gRPC's thread read no more. Return whether nothing of the source was read."""
+        if self._builder.begun or not self._lock.acquire(timeout=READING_SECONDS):
+            return False
+        self._abandoned = True
+        self._lock.release()
+        return not self._builder.begun
+
+
+class _Attempt(NamedTuple):
+    """One attempt of a call that streams its result."""
+
+    call: Any
+    requests: "_Requests[Any]"
+    response: ResponseReader
+    meter: Meter
 
 
 class ResultStream:
@@ -49,13 +81,18 @@ class ResultStream:
     Chunks followed by an error are invalid. Leaving the context before the end cancels the call.
     """
 
-    def __init__(
-        self, method: Callable[..., Any], requests: Iterator[Any], notices: tuple[str, ...], **options: Any
-    ) -> None:
-        self._response = ResponseReader(notices)
-        self._requests = _Requests(requests)
-        self._call = method(self._requests, **options)
+    def __init__(self, begin: Callable[[Attempts], _Attempt], attempts: Attempts, replayable: bool) -> None:
+        self._begin = begin
+        self._attempts = attempts
+        self._replayable = replayable
+        self._has_given = False  # a chunk, after which the call can't be repeated
+        self._is_closed = False
         self._chunk = b""  # received together with the source
+        self._attempt = begin(attempts)
+
+    @property
+    def _call(self) -> Any:
+        return self._attempt.call
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -64,38 +101,75 @@ class ResultStream:
         chunk, self._chunk = self._chunk, b""
         while not chunk:
             chunk = self._pull()
+        self._has_given = True
         return chunk
 
     def _pull(self) -> bytes:
-        """Receive one message; return its chunk, or b"" if it has none."""
-        try:
-            return self._response.read(next(self._call))
-        except StopIteration:
-            self._response.finished()
-            raise
-        except grpc.RpcError as error:
-            raise self._requests.reason or transfer.error_of(error) from None
-        except CompressorError as error:
-            self._call.cancel()
-            raise self._requests.reason or error from None
+        """Receive one message, of another attempt if one fails; return its chunk, or b"" if it has none."""
+        while True:
+            attempt = self._attempt
+            try:
+                chunk = attempt.response.read(next(attempt.call))
+            except StopIteration:
+                attempt.response.finished()
+                raise
+            except grpc.RpcError as error:
+                if attempt.call.initial_metadata():  # sent before anything else
+                    self._attempts.answered()
+                failure = transfer.error_of(error)
+            except CompressorError as error:
+                attempt.call.cancel()
+                failure = error
+            else:
+                self._attempts.answered()
+                attempt.meter.add(received=len(chunk))
+                return chunk
+            self._retry(failure)
+
+    def _retry(self, failure: CompressorError) -> None:
+        """Begin another attempt after a pause. Raises `failure`, or the error that caused it, if there is none."""
+        requests = self._attempt.requests
+        if requests.reason is not None:
+            raise requests.reason
+        if self._has_given:
+            raise failure
+        time.sleep(self._attempts.pause(failure, requests.abandon() or self._replayable))
+        if self._is_closed:  # by another thread, during the pause
+            raise failure
+        self._chunk = b""
+        self._attempt = self._begin(self._attempts)
+
+    def read(self) -> Result:
+        """Return the whole result. Unlike iteration, it can repeat the call until it is complete."""
+        chunks: list[bytes] = []
+        while True:
+            attempt = self._attempt
+            try:
+                chunk = self._pull()
+            except StopIteration:
+                return Result(b"".join(chunks), self.report)
+            if self._attempt is not attempt:
+                chunks.clear()
+            chunks.append(chunk)
 
     @property
     def source(self) -> Source:
         """The source, as the service recognized it; waits until it is known."""
-        while self._response.source is None:
+        while (source := self._attempt.response.source) is None:
             try:
                 self._chunk = self._pull()
             except StopIteration:
                 raise IncompleteError("the response ended before it named the source") from None
-        return self._response.source
+        return source
 
     @property
     def report(self) -> Report:
         """The report; known after the last chunk."""
-        return self._response.finished()
+        return self._attempt.response.finished()
 
     def close(self) -> None:
         """Cancel the call, unless it has ended."""
+        self._is_closed = True
         self._call.cancel()
 
     def __enter__(self) -> "ResultStream":
@@ -113,89 +187,108 @@ class Client(Connection):
         with Client("localhost:50051") as client:
             result = client.compress("photo.jpg", quality=80)
 
-    Its options are those of `Connection`. Threads may share a client: it is one connection.
+    Its options are those of `Connection`. Threads may share a client: it is one connection to each server.
     """
 
-    def _open_channel(self, options: list[tuple[str, int]]) -> grpc.Channel:
+    def _open_channel(self, target: str, options: list[tuple[str, int | str]]) -> grpc.Channel:
         if self.credentials is None:
-            return grpc.insecure_channel(self.address, options)
-        return grpc.secure_channel(self.address, self.credentials, options)
+            return grpc.insecure_channel(target, options)
+        return grpc.secure_channel(target, self.credentials, options)
 
-    def compress(self, source: Input, **settings: Any) -> Result:
+    def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
         """Compress bytes, a path, a binary file, a NumPy array (h, w) or (h, w, c) of uint8, a Pillow image, or chunks.
 
-        A call that is rejected as busy is retried, unless the source is a file or an iterator, which can be read once.
+        A call that is rejected as busy, or whose connection is lost, is retried. A file or an iterator can be read
+        once: with these, only if nothing of it was read.
         Raises the errors of compressor.errors that the service raised, and CallError for any other failure.
+
+        on_progress  called with a CallProgress after each message, on the thread that moves it: it must return soon
         """
-        checked = Settings(**settings)
-
-        def call(timeout: float | None) -> Result:
-            with self._stream(transfer.split(source, self.chunk_bytes, checked), checked, timeout) as stream:
-                data = b"".join(stream)
-                return Result(data, stream.report)
-
-        return self._retried(call, inputs.is_replayable(source))
+        with self._stream(source, Settings(**settings), None, on_progress) as stream:
+            return stream.read()
 
     def stream(
-        self, chunks: "Input | Iterable[Tile]", settings: Settings | None = None, *, raw: Raw | None = None
+        self,
+        chunks: "Input | Iterable[Tile]",
+        settings: Settings | None = None,
+        *,
+        raw: Raw | None = None,
+        on_progress: OnCallProgress | None = None,
     ) -> ResultStream:
         """Compress chunks as they arrive (with `raw`: tiles), or any source of `compress`. Use it as a context manager.
 
-        A failed call is not retried.
+        A call is retried as by `compress`, but not after the first chunk of the result was returned.
         """
-        settings = settings or Settings()
-        return self._stream(transfer.split(chunks, self.chunk_bytes, settings, raw), settings, self.timeout)
+        return self._stream(chunks, settings or Settings(), raw, on_progress)
 
-    def _stream(self, source: SplitSource, settings: Settings, timeout: float | None) -> ResultStream:
-        requests = RequestBuilder(pb.CompressRequest, self.chunk_bytes).all(settings, source)
-        return ResultStream(self._stub.Compress, requests, source.notices, timeout=timeout, metadata=self._metadata)
+    def _stream(
+        self, source: Any, settings: Settings, raw: Raw | None, on_progress: OnCallProgress | None
+    ) -> ResultStream:
+        def begin(attempts: Attempts) -> _Attempt:
+            split = transfer.split(source, self.chunk_bytes, settings, raw)
+            builder = RequestBuilder(pb.CompressRequest, self.chunk_bytes)
+            return self._begin("Compress", builder, settings, split, attempts, on_progress)
 
-    def unarchive(self, source: Input) -> Result:
+        return ResultStream(begin, self._attempts(), inputs.is_replayable(source))
+
+    def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again: bytes, a path, a binary file or chunks. Retries and errors are those of
         `compress`."""
+        with self.unarchive_stream(source, on_progress=on_progress) as stream:
+            return stream.read()
 
-        def call(timeout: float | None) -> Result:
-            with self._unarchived(transfer.split_file(source, self.chunk_bytes), timeout) as stream:
-                data = b"".join(stream)
-                return Result(data, stream.report)
-
-        return self._retried(call, inputs.is_replayable(source))
-
-    def unarchive_stream(self, chunks: Input) -> ResultStream:
+    def unarchive_stream(self, chunks: Input, *, on_progress: OnCallProgress | None = None) -> ResultStream:
         """Make the JPEG of an archive again, of chunks as they arrive. Use it as `stream`."""
-        return self._unarchived(transfer.split_file(chunks, self.chunk_bytes), self.timeout)
 
-    def _unarchived(self, source: SplitSource, timeout: float | None) -> ResultStream:
-        requests = RequestBuilder(pb.UnarchiveRequest, self.chunk_bytes).all(None, source)
-        return ResultStream(self._stub.Unarchive, requests, (), timeout=timeout, metadata=self._metadata)
+        def begin(attempts: Attempts) -> _Attempt:
+            builder = RequestBuilder(pb.UnarchiveRequest, self.chunk_bytes)
+            split = transfer.split_file(chunks, self.chunk_bytes)
+            return self._begin("Unarchive", builder, None, split, attempts, on_progress)
+
+        return ResultStream(begin, self._attempts(), inputs.is_replayable(chunks))
+
+    def _begin(
+        self,
+        method: str,
+        builder: RequestBuilder[Any],
+        settings: Settings | None,
+        source: SplitSource,
+        attempts: Attempts,
+        on_progress: OnCallProgress | None,
+    ) -> _Attempt:
+        """Begin an attempt at the next server."""
+        meter = Meter(on_progress, source.size)
+        requests = _Requests(builder, builder.all(settings, source), meter)
+        function = getattr(self._stubs[attempts.target()], method)
+        call = function(requests, timeout=attempts.timeout(), metadata=self._metadata)
+        return _Attempt(call, requests, ResponseReader(source.notices), meter)
 
     def inspect(self, source: Input, **settings: Any) -> Source:
         """Return the source as the service recognizes it, and the memory it would reserve. Needs only the header."""
         checked = Settings(**settings)
-
-        def call(timeout: float | None) -> Source:
+        attempts, replayable = self._attempts(), inputs.is_replayable(source)
+        while True:
             split = transfer.split(source, self.chunk_bytes, checked)
             builder = RequestBuilder(pb.InspectRequest, self.chunk_bytes)
-            requests = _Requests(builder.all(checked, split))
+            requests = _Requests(builder, builder.all(checked, split), Meter(None, None))
+            stub = self._stubs[attempts.target()]
             try:
-                response = self._stub.Inspect(requests, timeout=timeout, metadata=self._metadata)
+                response = stub.Inspect(requests, timeout=attempts.timeout(), metadata=self._metadata)
+                attempts.answered()
+                return wire.source_from_proto(response.source)
             except grpc.RpcError as error:
-                raise requests.reason or transfer.error_of(error) from None
-            return wire.source_from_proto(response.source)
-
-        return self._retried(call, inputs.is_replayable(source))
-
-    def _retried(self, call: Callable[[float | None], T], replayable: bool) -> T:
-        attempts = Attempts(self, replayable)
-        while True:
-            try:
-                return call(attempts.timeout())
-            except BusyError as error:
-                time.sleep(attempts.pause(error))
+                status: Any = error
+                if status.initial_metadata():
+                    attempts.answered()
+                failure = transfer.error_of(error)
+            if requests.reason is not None:
+                raise requests.reason
+            time.sleep(attempts.pause(failure, requests.abandon() or replayable))
 
     def close(self) -> None:
-        """Close the connection; running calls are canceled."""
-        self._channel.close()
+        """Close the connections; running calls are canceled."""
+        for channel in self._channels:
+            channel.close()
 
     def __enter__(self) -> "Client":
         return self

@@ -1,5 +1,6 @@
 """Requests and responses of both clients: a source split into messages, and a response counted and checked."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NamedTuple, TypeAlias,
 
 import google_crc32c
 import grpc
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from compressor import inputs, wire
 from compressor.errors import CompressorError, IncompleteError, SettingsError
@@ -40,12 +41,14 @@ class SplitSource(NamedTuple):
     parts    iterable of BytesLike or of Tile; for the asynchronous client also an asynchronous one
     notices  losses in the conversion of the source, for the report
     ready    no part has to be waited for
+    size     bytes of all parts; None if they are not known before
     """
 
     raw: Raw | None
     parts: Any
     notices: tuple[str, ...] = ()
     ready: bool = False
+    size: int | None = None
 
 
 def split(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = None) -> SplitSource:
@@ -58,7 +61,7 @@ def split(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = N
     kind = inputs.kind_of(source)
     if kind is Kind.ARRAY:
         raw = raw_of(source, chunk_bytes)
-        return SplitSource(raw, tiles_of(source, raw), ready=True)
+        return SplitSource(raw, tiles_of(source, raw), ready=True, size=source.nbytes)
     if kind is Kind.PICTURE:
         from compressor import raster
 
@@ -66,7 +69,8 @@ def split(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = N
         settings.check_loss(picture.loss, settings.format_of_raw(picture.raw.channels).value)
         tiling = raw_of(picture.pixels, chunk_bytes)
         raw = dataclasses.replace(picture.raw, tile_width=tiling.tile_width, tile_height=tiling.tile_height)
-        return SplitSource(raw, tiles_of(picture.pixels, raw), picture.notices, ready=True)
+        pixels = picture.pixels
+        return SplitSource(raw, tiles_of(pixels, raw), picture.notices, ready=True, size=pixels.nbytes)
     return split_file(source, chunk_bytes)
 
 
@@ -75,7 +79,18 @@ def split_file(source: Any, chunk_bytes: int) -> SplitSource:
     kind = inputs.kind_of(source)
     if kind in (Kind.ARRAY, Kind.PICTURE):
         raise SettingsError("source", "has samples, must be a file")
-    return SplitSource(None, inputs.chunks_of(source, kind, chunk_bytes), ready=kind in (Kind.BYTES, Kind.PATH))
+    ready = kind in (Kind.BYTES, Kind.PATH)
+    return SplitSource(None, inputs.chunks_of(source, kind, chunk_bytes), ready=ready, size=_size_of(source, kind))
+
+
+def _size_of(source: Any, kind: Kind) -> int | None:
+    """Return the bytes of an encoded file, or None if they are not known. Reading reports what is wrong with a path."""
+    if kind is Kind.BYTES:
+        return memoryview(source).nbytes
+    if kind is Kind.PATH:
+        with contextlib.suppress(OSError):
+            return os.path.getsize(source)
+    return None
 
 
 def raw_of(array: "numpy.ndarray[Any, Any]", chunk_bytes: int) -> Raw:
@@ -110,9 +125,12 @@ class RequestBuilder(Generic[M]):
 
     for part in chunks: for message in builder.messages(part): send(message)
     send(builder.finish())
+
+    begun  whether any part of the source was asked for
     """
 
     def __init__(self, kind: Callable[..., M], chunk_bytes: int) -> None:
+        self.begun = False
         self._kind = kind
         self._chunk_bytes = chunk_bytes
         self._bytes = 0
@@ -154,6 +172,7 @@ class RequestBuilder(Generic[M]):
         return self._joined(messages) if source.ready else messages
 
     def _rest(self, parts: Iterable[BytesLike | Tile]) -> Iterator[M]:
+        self.begun = True
         for part in parts:
             yield from self.messages(part)
         yield self.finish()
@@ -216,13 +235,18 @@ class ResponseReader:
 
 
 def error_of(error: grpc.RpcError) -> CompressorError:
-    """Return the error of a status, with its fields if the status has a Failure among its details."""
+    """Return the error of a status, with its fields if the status has a Failure among its details.
+
+    A RetryInfo without a Failure, of a proxy, has the same meaning as one of the service.
+    """
+    found = pb.Failure(code=error.code().value[0], message=error.details() or "no reason given")
+    failure, retry = pb.Failure(), error_details_pb2.RetryInfo()
     trailing: Any = error.trailing_metadata()
     for key, value in trailing or ():
         if key == DETAILS:
             for detail in status_pb2.Status.FromString(value).details:
-                failure = pb.Failure()
                 if detail.Unpack(failure):
                     return wire.error_from_failure(failure)
-    code: int = error.code().value[0]
-    return wire.error_from_failure(pb.Failure(code=code, message=error.details() or "no reason given"))
+                if detail.Unpack(retry):
+                    found.retry_after_seconds = retry.retry_delay.ToTimedelta().total_seconds()
+    return wire.error_from_failure(found)

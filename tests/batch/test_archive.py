@@ -9,21 +9,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from compressor import archive, pipeline
-from compressor.batch.job import Job
+from compressor.batch.job import Job, Prepared
 from compressor.batch.request import Request, check_request
 from compressor.batch.result_keys import archive_key
+from compressor.batch.work import Worker
 from compressor.errors import SettingsError, UnsupportedError
 from compressor.settings import Settings
-from compressor.stores.contract import Attributes
-from tests import ROOT
+from compressor.stores.contract import Attributes, Store
+from tests import ROOT, jpeg_files
 from tests.batch.support import FILES, Faulty, Inline, Memory, jpeg, png, run_of
 from tests.batch.test_kills import contents, leftovers
 from tests.service.conftest import Service
+from tests.service.lossy_proxy import LossyProxy
 
 ARCHIVING = Job(source="a", target="b", settings=Settings(min_saving=0.05, archive=True))
 UNARCHIVING = Job(source="b", target="c", unarchive=True)
@@ -191,6 +193,23 @@ def test_a_service_does_the_work(tmp_path: Path) -> None:
     assert middle.data().keys() == {"a.jpg.jxl", "flat.png"}
     assert middle.data()["a.jpg.jxl"] == pipeline.compress(files["a.jpg"], archive=True).data
     assert target.data() == files
+
+
+def test_an_image_is_sent_again_if_the_connection_is_lost() -> None:
+    """By the client: a worker that fails would leave that to the run."""
+    image = jpeg_files.jpeg(1200, 900, quality=97)
+    archive_of_it = pipeline.compress(image, archive=True).data
+    with Service("pipeline") as service:
+        for job, key, data in ((ARCHIVING, "a.jpg", image), (UNARCHIVING, "a.jpg.jxl", archive_of_it)):
+            source, target = Memory({key: data}), Memory()
+            with LossyProxy(service.address, losses=1, count=250_000) as proxy:
+                worker = Worker(
+                    dataclasses.replace(job, server=proxy.address), cast(Store, source), cast(Store, target)
+                )
+                prepared = worker.prepare(source.put(key, data))
+                worker.close()
+                assert proxy.lost == 1
+            assert isinstance(prepared, Prepared)
 
 
 # --- processes that are killed --------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import math
 import signal
 import time
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,8 @@ def test_callers_take_turns_with_their_own_connections(data: bytes) -> None:
 
 def test_the_http2_client_receives_what_grpcs_client_receives() -> None:
     """A request larger than all windows, a failure before the request has been sent, and another call after it."""
-    large, settings = sources.files(sources.Size(1600, 1200), 1)[0], {"effort": "fast"}
+    settings: dict[str, Any] = {"effort": "fast"}
+    large = sources.files(sources.Size(1600, 1200), 1)[0]
     assert len(large) > 3 * http2.DEFAULT_WINDOW
     with ServerProcess() as server, closing(OurCaller(server.address, large, settings)) as caller:
         with closing(OurCaller(server.address, b"no image" * 100_000, settings)) as broken:

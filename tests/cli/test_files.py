@@ -8,8 +8,31 @@ import pytest
 
 from compressor.cli import app as cli
 from compressor.cli import output
+from compressor.cli.compress import watched_chunks
 from compressor.errors import FormatError
+from compressor.inputs import is_replayable
 from tests.cli.fakes import RUNNER, FakePipeline, names, run
+
+
+def test_a_file_can_be_read_again_but_a_pipe_can_not(tmp_path: Path) -> None:
+    """A service whose connection was lost gets a file again."""
+    content = bytes(range(256)) * 4000
+    (tmp_path / "file").write_bytes(content)
+    with (tmp_path / "file").open("rb") as file, output.Bar("file", None) as bar:
+        chunks = watched_chunks(file, bar)
+        begun = iter(chunks)
+        assert next(begun) == content[: 256 << 10]
+        assert is_replayable(chunks)
+        assert b"".join(chunks) == content
+        assert content.startswith(next(begun), 256 << 10)
+
+    reading, writing = os.pipe()
+    os.write(writing, b"image")
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe, output.Bar("pipe", None) as bar:
+        chunks = watched_chunks(pipe, bar)
+        assert not is_replayable(chunks)
+        assert b"".join(chunks) == b"image"
 
 
 def test_the_result_is_next_to_the_input_under_its_own_name(fake: FakePipeline) -> None:

@@ -52,8 +52,9 @@ def test_tls(certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     with Running(fake_codec(), tls_cert=str(cert), tls_key=str(key)) as running:
         trusted = grpc.ssl_channel_credentials(cert.read_bytes())
-        with Client(running.address, credentials=trusted) as client:
-            assert client.compress(b"FAKEhalf").data
+        for address in (running.address, [running.address, running.address]):
+            with Client(address, credentials=trusted) as client:
+                assert client.compress(b"FAKEhalf").data
         with Client(running.address, timeout=5) as client, pytest.raises(CallError, match="UNAVAILABLE"):
             client.compress(b"FAKEhalf")
 

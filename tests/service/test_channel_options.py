@@ -5,11 +5,15 @@ from pathlib import Path
 import grpc
 import pytest
 
-from compressor.client import connection
+from compressor.client import addresses, connection
 from compressor.service import server
 from compressor.service.config import ServerConfig
 
-OPTIONS = [*server.channel_options(ServerConfig()), *connection.channel_options(1 << 17)]
+OPTIONS: list[tuple[str, object]] = [
+    *server.channel_options(ServerConfig()),
+    *connection.channel_options(1 << 17),
+    *addresses.balancing_options(["a:1", "b:1"]),
+]
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ def test_no_attempt_is_made_after_the_time_out(fake: Any) -> None:
 
 
 def test_an_address_without_a_server_is_a_call_error() -> None:
-    with Client("127.0.0.1:1", timeout=5) as client, pytest.raises(CallError) as caught:
+    with Client("127.0.0.1:1", timeout=5, retries=0) as client, pytest.raises(CallError) as caught:
         client.compress(b"FAKEhalf")
 
     assert caught.value.code == "UNAVAILABLE"

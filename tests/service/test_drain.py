@@ -31,7 +31,7 @@ def get(url: str) -> tuple[int, str]:
 
 
 def test_a_call_that_runs_when_the_server_is_stopped_is_finished() -> None:
-    with Process("fake", drain_seconds=1.0) as process, Client(process.address, timeout=30) as client:
+    with Process("fake", drain_seconds=1.0) as process, Client(process.address, timeout=30, retries=0) as client:
         go = threading.Event()
 
         def chunks() -> Iterator[bytes]:

@@ -47,12 +47,12 @@ def described(mode: str = "RGB") -> Image.Image:
     return found
 
 
-def by_client(address: str, source: object, **settings: object) -> Result:
+def by_client(address: str, source: object, **settings: Any) -> Result:
     with Client(address, timeout=60) as client:
         return client.compress(source, **settings)
 
 
-def by_async_client(address: str, source: object, **settings: object) -> Result:
+def by_async_client(address: str, source: object, **settings: Any) -> Result:
     async def run() -> Result:
         async with AsyncClient(address, timeout=60) as client:
             return await client.compress(source, **settings)

@@ -1,0 +1,434 @@
+"""Which calls are repeated after a lost connection, at which server, and what a source that can be read once means."""
+
+import asyncio
+import contextlib
+import dataclasses
+import io
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import google_crc32c
+import grpc
+import pytest
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from compressor import wire
+from compressor.client import AsyncClient, CallProgress, Client, retries
+from compressor.client.addresses import AVOIDED_SECONDS, Rotation, targets_of
+from compressor.client.retries import Attempts
+from compressor.errors import BusyError, CallError, SettingsError
+from compressor.inputs import Repeatable
+from compressor.settings import Outcome, Path, Report, Result
+from compressor.v1 import compressor_pb2 as pb
+from compressor.v1 import compressor_pb2_grpc as rpc
+from tests.service.conftest import Service
+from tests.service.fake_pipeline import fake_codec
+from tests.service.lossy_proxy import LossyProxy
+from tests.service.running import Running, free_port
+
+RESULT = b"result"
+REPORT = Report(
+    outcome=Outcome.COMPRESSED,
+    bytes_in=5,
+    bytes_out=len(RESULT),
+    source_format="fake",
+    format="jpeg",
+    width=2,
+    height=2,
+    path=Path.PIXELS,
+    encodings=1,
+    settings_digest="",
+)
+
+
+class Flaky(rpc.CompressorServiceServicer):
+    """A server that breaks its first calls off: with UNAVAILABLE, as gRPC does when it loses a connection.
+
+    breaks  for each of the first calls, how many responses (source, chunk, report) it sends before that
+    """
+
+    def __init__(self, breaks: list[int], code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+        self.breaks = breaks
+        self.calls = 0
+        self.code = code
+        self.before_sending: Callable[[Any], object] = list  # called with the upload
+
+    def Compress(self, requests: Any, context: Any) -> Iterator[pb.CompressResponse]:
+        responses = [
+            pb.CompressResponse(source=pb.Source(format="fake", width=2, height=2)),
+            pb.CompressResponse(chunk=RESULT),
+            pb.CompressResponse(report=wire.report_to_proto(REPORT, len(RESULT), google_crc32c.value(RESULT))),
+        ]
+        self.calls += 1
+        sent = self.breaks.pop(0) if self.breaks else len(responses)
+        context.send_initial_metadata((("compressor-version", "1"),))
+        self.before_sending(requests)
+        yield from responses[:sent]
+        if sent < len(responses):
+            context.abort(self.code, "Socket closed")
+
+    def Unarchive(self, requests: Any, context: Any) -> Iterator[pb.UnarchiveResponse]:
+        raise NotImplementedError
+
+    def Inspect(self, requests: Any, context: Any) -> pb.InspectResponse:
+        self.calls += 1
+        context.send_initial_metadata((("compressor-version", "1"),))
+        if self.breaks.pop(0) == 0:
+            context.abort(self.code, "Socket closed")
+        return pb.InspectResponse(source=pb.Source(format="fake"))
+
+
+@pytest.fixture
+def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Flaky, str]]]:
+    """Return a function that starts such a server. Pauses take no time."""
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.0)
+    servers: list[grpc.Server] = []
+
+    def start(*breaks: int, **options: Any) -> tuple[Flaky, str]:
+        service = Flaky(list(breaks), **options)
+        server = grpc.server(ThreadPoolExecutor(4))
+        rpc.add_CompressorServiceServicer_to_server(service, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        servers.append(server)
+        return service, f"127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        server.stop(None)
+
+
+def compress(address: Any, source: Any, **options: Any) -> Result:
+    with Client(address, timeout=20, **options) as client:
+        return client.compress(source)
+
+
+def compress_async(address: Any, source: Any, **options: Any) -> Result:
+    async def main() -> Result:
+        async with AsyncClient(address, timeout=20, **options) as client:
+            return await client.compress(source)
+
+    return asyncio.run(main())
+
+
+both = pytest.mark.parametrize("send", [compress, compress_async])
+
+
+@both
+def test_a_call_is_repeated_until_its_result_is_complete(flaky: Any, send: Callable[..., Result]) -> None:
+    """`compress` gives its caller nothing before that, so it may lose the connection at any time."""
+    service, address = flaky(0, 1, 2)
+
+    assert send(address, b"image").data == RESULT
+    assert service.calls == 4
+
+
+def test_progress_begins_again_with_each_attempt(flaky: Any) -> None:
+    _, address = flaky(2)
+    seen: list[CallProgress] = []
+    with Client(address, timeout=20) as client:
+        client.compress(b"image", on_progress=seen.append)
+
+    received = [progress.bytes_received for progress in seen]
+    assert [after for before, after in zip([0, *received], received, strict=False) if after > before] == [6, 6]
+
+
+@both
+def test_chunks_that_can_be_read_again_are_sent_again(flaky: Any, send: Callable[..., Result]) -> None:
+    service, address = flaky(0, 2)
+    begun: list[int] = []
+
+    def chunks() -> Iterator[bytes]:
+        begun.append(service.calls)
+        yield b"image"
+
+    assert send(address, Repeatable(chunks)).data == RESULT
+    assert begun[-1] == service.calls == 3
+
+
+@both
+def test_retries_are_bounded(flaky: Any, send: Callable[..., Result]) -> None:
+    service, address = flaky(*[0] * 9)
+
+    with pytest.raises(CallError, match="UNAVAILABLE: Socket closed$"):
+        send(address, b"image", retries=2)
+    assert service.calls == 3
+
+
+@both
+def test_other_errors_are_not_retried(flaky: Any, send: Callable[..., Result]) -> None:
+    service, address = flaky(0, code=grpc.StatusCode.INTERNAL)
+
+    with pytest.raises(CallError, match="INTERNAL"):
+        send(address, b"image")
+    assert service.calls == 1
+
+
+@both
+def test_a_file_that_was_read_is_not_sent_again_and_the_error_says_so(flaky: Any, send: Callable[..., Result]) -> None:
+    service, address = flaky(0)
+
+    with pytest.raises(CallError, match="Socket closed; not sent again, since the source can be read only once"):
+        send(address, io.BytesIO(b"image"))
+    assert service.calls == 1
+
+
+@both
+def test_a_file_of_which_nothing_was_read_is_sent(flaky: Any, send: Callable[..., Result]) -> None:
+    """The first server refuses connections."""
+    service, address = flaky()
+    file = io.BytesIO(b"image")
+
+    assert send([f"127.0.0.1:{free_port()}", address], file).data == RESULT
+    assert service.calls == 1
+    assert file.tell() == len(b"image")
+
+
+def test_an_iterator_that_is_being_read_is_not_read_by_another_attempt(flaky: Any) -> None:
+    service, address = flaky(0)
+    is_read, go = threading.Event(), threading.Event()
+    service.before_sending = lambda requests: is_read.wait(10)
+
+    def chunks() -> Iterator[bytes]:
+        is_read.set()
+        go.wait(10)
+        yield b"image"
+
+    with pytest.raises(CallError, match="only once"):
+        compress(address, chunks())
+    go.set()
+    assert service.calls == 1
+
+
+def test_a_stream_is_repeated_until_a_chunk_was_returned(flaky: Any) -> None:
+    service, address = flaky(0, 1, 2)
+    with Client(address, timeout=20) as client:
+        with client.stream([b"image"]) as stream:
+            assert stream.source.format == "fake"
+            assert next(stream) == RESULT
+            with pytest.raises(CallError, match="UNAVAILABLE"):
+                next(stream)
+
+    assert service.calls == 3
+
+
+def test_an_asynchronous_stream_is_repeated_until_a_chunk_was_returned(flaky: Any) -> None:
+    service, address = flaky(0, 1, 2)
+
+    async def main() -> list[bytes]:
+        async with AsyncClient(address, timeout=20) as client:
+            async with client.stream([b"image"]) as stream:
+                assert (await stream.source()).format == "fake"
+                assert await anext(stream) == RESULT
+                return [chunk async for chunk in stream]
+
+    with pytest.raises(CallError, match="UNAVAILABLE"):
+        asyncio.run(main())
+    assert service.calls == 3
+
+
+def test_an_asynchronous_iterator_that_was_read_is_not_sent_again(flaky: Any) -> None:
+    service, address = flaky(0)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"image"
+
+    with pytest.raises(CallError, match="only once"):
+        compress_async(address, chunks())
+    assert service.calls == 1
+
+
+def test_a_stream_that_is_closed_during_a_pause_is_not_repeated(flaky: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, address = flaky(0)
+    with Client(address, timeout=20) as client:
+        stream = client.stream([b"image"])
+        monkeypatch.setattr("time.sleep", lambda seconds: stream.close())
+        with pytest.raises(CallError, match="UNAVAILABLE"):
+            next(stream)
+    assert service.calls == 1
+
+
+def test_an_asynchronous_stream_that_is_closed_during_a_pause_is_not_repeated(
+    flaky: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, address = flaky(0)
+
+    async def main() -> None:
+        async with AsyncClient(address, timeout=20) as client:
+            stream = client.stream([b"image"])
+            pauses = asyncio.Event()
+
+            def drawn(low: float, high: float) -> float:
+                pauses.set()
+                return 0.3
+
+            monkeypatch.setattr("random.uniform", drawn)
+            reading = asyncio.create_task(anext(stream))
+            await pauses.wait()
+            await stream.close()
+            await reading
+
+    with pytest.raises(CallError, match="UNAVAILABLE"):
+        asyncio.run(main())
+    assert service.calls == 1
+
+
+def test_inspect_is_repeated(flaky: Any) -> None:
+    service, address = flaky(0, 1)
+    with Client(address, timeout=20) as client:
+        assert client.inspect(b"image").format == "fake"
+    assert service.calls == 2
+
+
+@both
+def test_an_error_of_the_first_connection_is_not_retried_unless_it_was_refused(send: Callable[..., Result]) -> None:
+    """A wrong certificate stays wrong: the caller is told at once."""
+    accepted: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(listener.accept()[0])
+                    accepted[-1].close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        started = time.monotonic()
+        with pytest.raises(CallError, match="UNAVAILABLE"):
+            send(f"127.0.0.1:{listener.getsockname()[1]}", b"image", retries=1000)
+        assert time.monotonic() - started < 15
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    assert accepted
+
+
+@both
+def test_a_connection_that_is_lost_during_the_upload_is_made_again(
+    real: Service, send: Callable[..., Result], tmp_path: Any
+) -> None:
+    """Neither client has had a connection before, and the source is a path."""
+    path = tmp_path / "image.png"
+    path.write_bytes(real.large)
+    with LossyProxy(real.address, losses=2, count=500_000) as proxy:
+        result = send(proxy.address, path)
+        assert proxy.lost == 2
+    assert result.report.bytes_in == len(real.large)
+
+
+def test_a_server_that_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At first it refuses connections. Then a client of several servers learns from its health that it is not ready."""
+    monkeypatch.setattr("random.uniform", lambda low, high: min(high, 1.0))
+    warm = threading.Event()
+
+    def wait() -> None:
+        warm.wait(20)
+
+    codec = dataclasses.replace(fake_codec(), warm_up=wait)
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool, Client(addresses[0], timeout=30) as one, Client(addresses, timeout=30) as two:
+        results = [pool.submit(client.compress, b"FAKEhalf") for client in (one, two)]
+        threading.Timer(1.0, warm.set).start()
+        with Running(codec, address=addresses[0]):
+            assert [result.result(20).report.bytes_in for result in results] == [8, 8]
+
+
+def test_a_server_that_lost_its_connection_is_avoided(flaky: Any) -> None:
+    """One of many calls, each second, finds out that it is still gone."""
+    (service, address), (broken, gone) = flaky(), flaky(*[0] * 20)
+    with Client([gone, address], timeout=20) as client:
+        for _ in range(10):
+            client.compress(b"image")
+
+    assert broken.calls <= 2
+    assert service.calls == 10
+
+
+def test_targets_take_turns() -> None:
+    rotation = Rotation(3)
+    assert [rotation.take() for _ in range(4)] == [0, 1, 2, 0]
+    rotation.lost(1)
+    assert [rotation.take() for _ in range(3)] == [2, 0, 2]
+    rotation.lost(0)
+    rotation.lost(2)
+    assert rotation.take() == 1, "all are avoided: the one that failed first"
+    assert rotation.lost(1) is False, "no target has answered, and none is left to try"
+    rotation.answered(2)
+    assert rotation.take() == 2
+    assert rotation.lost(2) is True
+
+
+def test_a_target_is_tried_again_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    rotation = Rotation(2)
+    rotation.lost(0)
+    assert {rotation.take() for _ in range(4)} == {1}
+    now += AVOIDED_SECONDS
+    assert {rotation.take() for _ in range(4)} == {0, 1}
+
+
+def test_pauses_grow_with_full_jitter_and_stop_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+
+    def smallest(low: float, high: float) -> float:
+        assert low == 0
+        limits.append(high)
+        return low
+
+    monkeypatch.setattr("random.uniform", smallest)
+    error = CallError("UNAVAILABLE", "Connection refused")
+
+    attempts = Attempts(None, 5, Rotation(1))
+    for _ in range(5):
+        attempts.target()
+        attempts.pause(error, replayable=True)
+    with pytest.raises(CallError):
+        attempts.pause(error, replayable=True)
+    assert limits == pytest.approx([0.1, 0.4, 1.6, 5, 5])
+
+    monkeypatch.undo()
+    with pytest.raises(BusyError):
+        Attempts(1, 5, Rotation(1)).pause(BusyError("full", 1), replayable=True)
+
+
+def test_the_retry_info_of_a_proxy_is_taken_like_that_of_the_service() -> None:
+    """It has no Failure, which the service adds."""
+    retry = any_pb2.Any()
+    retry.Pack(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(nanos=250_000_000)))
+    status = status_pb2.Status(code=14, message="busy", details=[retry])
+    details = (("grpc-status-details-bin", status.SerializeToString()),)
+    error = grpc.aio.AioRpcError(
+        grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(*details), details="busy"
+    )
+    from compressor.client import transfer
+
+    found = transfer.error_of(error)
+
+    assert isinstance(found, BusyError)
+    assert found.retry_after_seconds == 0.25
+
+
+@pytest.mark.parametrize(
+    ("address", "targets"),
+    [
+        ("a:1", ["a:1"]),
+        ("a:1, b:2", ["a:1", "b:2"]),
+        (["a:1", "dns:///b:2"], ["a:1", "dns:///b:2"]),
+        ("ipv4:10.0.0.1:1,10.0.0.2:1", ["ipv4:10.0.0.1:1,10.0.0.2:1"]),
+        ("[::1]:1,[::2]:1", ["[::1]:1", "[::2]:1"]),
+    ],
+)
+def test_addresses_are_targets(address: Any, targets: list[str]) -> None:
+    assert targets_of(address) == targets
+
+
+@pytest.mark.parametrize("address", ["", "a:1,", [], ["a:1", ""]])
+def test_an_empty_address_is_refused(address: Any) -> None:
+    with pytest.raises(SettingsError, match="address: is empty"):
+        Client(address)
