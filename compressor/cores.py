@@ -15,7 +15,7 @@ SLICE_SECONDS = 0.01  # that a thread keeps a core if others wait for one: as lo
 # A call is overtaken by cheaper ones that come later until it has waited for this many times its CPU time. Each of 32
 # callers of 12 megapixels waits for 20 to 50 times that time on two cores.
 STRETCH = 64
-SLACK = 2  # times the CPU time that a call still needs: it shares the cores
+OVERTAKING = 0.25  # part of the time until its deadline in which calls that come may overtake a call
 CHECK_SECONDS = 60.0  # at most between two checks of a deadline: timeouts of locks have a limit
 END_SECONDS = 2.0  # at the end of the process, for threads to release their cores
 
@@ -39,13 +39,13 @@ class Demand:
         """Return a time: cores are granted to the call with the earliest.
 
         It is the expected CPU time, STRETCH times, minus the time waited, but for the current time, which is the same
-        for all calls. A call that came later than this time can't overtake, however cheap it is. It is no later than
-        when the call has to begin to meet its deadline, with SLACK times the CPU time that it is expected to need yet.
+        for all calls. A call that came later than this time can't overtake, however cheap it is. With a deadline, only
+        those can that come in the first part of the time until then.
         """
         rank = self._came + STRETCH * max(self.expected_seconds, self.spent_seconds)
         if self.deadline is None:
             return rank
-        return min(rank, self.deadline - SLACK * max(0.0, self.expected_seconds - self.spent_seconds))
+        return min(rank, self._came + OVERTAKING * (self.deadline - self._came))
 
     @property
     def seconds_left(self) -> float:

@@ -197,15 +197,18 @@ class Resources:
         return reservation
 
     def reservation_at_once(self) -> Reservation | None:
-        """Return the same without waiting for anything; None if `reservation` would wait, or raise BusyError."""
+        """Return the same without waiting for anything; None if it is worth to wait in `reservation`."""
         with self._lock:
             reservation = Reservation(self)
-            is_free = self.memory_budget is None or self.reserved_bytes + self.overhead <= self.memory_budget
-            if not is_free or not self._fits_early(reservation, self.overhead):
+            is_early = self._fits_early(reservation, self.overhead)
+            if is_early and (self.memory_budget is None or self.reserved_bytes + self.overhead <= self.memory_budget):
+                self._add(reservation, self.overhead)
+                self._on_change()
+                return reservation
+            # Lent memory can be taken back, and what other processes do not use can be brought.
+            if is_early and (self.memory_budget != self._whole[0] or self._is_free(self.overhead)):
                 return None
-            self._add(reservation, self.overhead)
-            self._on_change()
-            return reservation
+        raise BusyError(f"{self.overhead} bytes of memory are not available", self.retry_seconds())
 
     @property
     def longest_wait_seconds(self) -> float:

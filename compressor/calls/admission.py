@@ -41,7 +41,7 @@ class DoorLimits:
 
     calls: int = 256
     calls_per_peer: int | None = None
-    queue_seconds: float = 10.0
+    queue_seconds: float = 5.0
 
 
 class Admitted:
@@ -151,24 +151,26 @@ class Door:
 
     async def _reserved(self) -> Reservation:
         """Return a reservation of a call's overhead."""
-        reservation = self._resources.reservation_at_once()
-        if reservation is not None:
-            return reservation
-        if self._patient < PATIENT_CALLS:
-            self._patient += 1
-            waiting = asyncio.get_running_loop().run_in_executor(None, self._resources.reservation)
-            try:
-                return await asyncio.shield(waiting)
-            except BusyError:
-                self._make_way(time.monotonic())
-                raise
-            except asyncio.CancelledError:
-                waiting.add_done_callback(_close)
-                raise
-            finally:
-                self._patient -= 1
-        self._make_way(time.monotonic())
-        raise BusyError("memory is short", self.retry_seconds())
+        try:
+            reservation = self._resources.reservation_at_once()
+            return await self._brought() if reservation is None else reservation
+        except BusyError:
+            self._make_way(time.monotonic())
+            raise
+
+    async def _brought(self) -> Reservation:
+        """Return the same, of memory that has to be brought: on a thread, since that takes some time."""
+        if self._patient >= PATIENT_CALLS:
+            raise BusyError("memory is short", self.retry_seconds())
+        self._patient += 1
+        waiting = asyncio.get_running_loop().run_in_executor(None, self._resources.reservation)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            waiting.add_done_callback(_close)
+            raise
+        finally:
+            self._patient -= 1
 
     def _make_way(self, now: float) -> None:
         """End the call whose client is the latest, if any is late enough."""

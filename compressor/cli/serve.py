@@ -31,7 +31,7 @@ def serve(
     idle_seconds: opt.IdleSeconds = 60.0,
     min_bytes_per_second: opt.MinBytesPerSecond = 1024,
     max_call_seconds: opt.MaxCallSeconds = 3600.0,
-    queue_seconds: opt.QueueSeconds = 10.0,
+    queue_seconds: opt.QueueSeconds = 5.0,
     max_concurrent_calls: opt.MaxConcurrentCalls = 256,
     max_calls_per_peer: opt.MaxCallsPerPeer = None,
     max_connections: opt.MaxConnections = 1024,

@@ -44,7 +44,7 @@ class ServerConfig:
     idle_seconds: float = 60.0
     min_bytes_per_second: int = 1024
     max_call_seconds: float = 3600.0
-    queue_seconds: float = 10.0
+    queue_seconds: float = 5.0
     max_concurrent_calls: int = 256
     max_calls_per_peer: int | None = None
     max_connections: int = 1024

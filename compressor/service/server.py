@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CompressorService"].full_name
 TRIM_SECONDS = 1.0
+PENDING_CALLS_MAX = 10_000
 STACK_BYTES = 512 << 10  # of a call's thread: the codec works in arrays, not on the stack
 # Memory of a call, besides its image and its HTTP/2 window: the chunk that the pipeline works on, the next one, and the
 # three copies that gRPC keeps of a message whose reader does not take it.
@@ -47,7 +48,10 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.http2.lookahead_bytes", config.window_bytes),  # ignored if BDP probing is on
         # For each connection. More than may run, so that we reject the others, with details: a call that gRPC itself
         # rejects loses the reason once it has sent more than 256 KiB.
-        ("grpc.max_concurrent_streams", config.max_concurrent_calls + 64),
+        ("grpc.max_concurrent_streams", config.max_concurrent_calls + 256),
+        # Calls that wait for the event loop to take them. Above the limit C core cancels calls, without a reason.
+        ("grpc.server.max_pending_requests", PENDING_CALLS_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS_MAX),
         ("grpc.max_allowed_incoming_connections", config.max_connections),
         # Only for workers, or a second server could bind the same port and get half of the calls.
         ("grpc.so_reuseport", int(config.workers > 1)),
