@@ -12,7 +12,7 @@ from compressor import memory, spool
 from compressor.errors import BusyError, LimitError
 from compressor.memory import Reservation, Resources
 from compressor.service.shared_budget import NO_CEILING, BudgetShares, SharedBudget
-from compressor.spool import default_spool_dir
+from compressor.spool_directory import default_spool_dir
 from tests.service.running import eventually
 
 MIB = 1 << 20
