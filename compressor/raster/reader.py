@@ -103,7 +103,7 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
 def translate(error: Exception, format: str, place: str) -> NoReturn:
     """Raise one of our errors for an error of Pillow: SyntaxError, OSError, ValueError, struct.error and others.
 
-    One of ours, raised by the file that Pillow reads, may be the cause of another: OpenJPEG's is a SystemError.
+    A CompressorError of the file that Pillow reads may be the cause of another error: OpenJPEG makes it a SystemError.
     """
     cause: BaseException | None = error
     while cause is not None:

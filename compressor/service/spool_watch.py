@@ -23,18 +23,21 @@ class SpoolWatch:
 
     async def check(self) -> None:
         """Probe the directory if nothing is known of it, or if it has failed; on a thread, since a disk may be slow."""
-        directory = self._directory
-        works = bool(self._works) and not directory.problem
-        if not works:
-            works = await asyncio.to_thread(directory.probe)
-        if works == self._works:
+        directory, before = self._directory, self._works
+        if before and not directory.problem:
             return
-        if not works:
-            log.error("the spool directory %s does not work: %s", directory.path, directory.problem)
-        elif self._works is False:
+        if before:  # logged even if it works again by now
+            self._log_failure()
+        self._works = await asyncio.to_thread(directory.probe)
+        if self._works and before is not None:
             log.info("the spool directory %s works again", directory.path)
-        self._works = works
-        await self._on_change(works)
+        elif not self._works and before is None:
+            self._log_failure()
+        if self._works != before:
+            await self._on_change(self._works)
+
+    def _log_failure(self) -> None:
+        log.error("the spool directory %s does not work: %s", self._directory.path, self._directory.problem)
 
     async def run(self) -> None:
         """Check every PROBE_SECONDS."""

@@ -168,6 +168,24 @@ def test_a_client_that_retries_gets_its_result(folder: str, large: bytes, monkey
         assert sample(running, 'compressor_requests_rejected_total{reason="disk"}') == 1
 
 
+def test_an_error_that_is_over_at_the_next_probe_is_logged_and_changes_no_health(
+    folder: str, large: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with serving(folder) as running:
+        failing_once = iter([errno.ENOSPC])
+        write = os.pwrite
+
+        def writing(*arguments: Any) -> int:
+            return write(*arguments) if (number := next(failing_once, 0)) == 0 else failing(number)()
+
+        monkeypatch.setattr(os, "pwrite", writing)
+        is_unavailable(running, large, "No space left on device", 250)
+        assert eventually(lambda: is_ready(running))
+        assert health(running.address) == SERVING
+    assert "does not work: No space left on device" in caplog.text and "works again" in caplog.text
+
+
 def test_a_directory_that_is_removed_and_made_again_works_again(folder: str, large: bytes) -> None:
     with serving(folder) as running:
         compresses(running, large)
