@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from compressor.errors import IncompleteError as IncompleteError
     from compressor.errors import LimitError as LimitError
     from compressor.errors import SettingsError as SettingsError
+    from compressor.errors import SpoolError as SpoolError
     from compressor.errors import UnsupportedError as UnsupportedError
     from compressor.pipeline import compress as compress
     from compressor.pipeline import inspect as inspect
@@ -54,6 +55,7 @@ _MODULES = {
         "IncompleteError",
         "LimitError",
         "SettingsError",
+        "SpoolError",
         "UnsupportedError",
     ),
     "pipeline": ("compress", "inspect", "stream", "unarchive"),

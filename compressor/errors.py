@@ -6,6 +6,7 @@
     ├── UnsupportedError   valid, but not supported by this version
     ├── LimitError         over a limit: the same request always fails
     ├── BusyError          no capacity at the moment: retry after `retry_after_seconds`
+    │   └── SpoolError     the disk of temporary data is full, gone or broken
     ├── IncompleteError    the input ended before its sender marked the end, or its checksum differs
     ├── IdleError          the other side of a call sent or read too slowly, or not at all
     ├── DeadlineError      the work can't be finished before the deadline of its call
@@ -70,6 +71,14 @@ class BusyError(CompressorError):
     def __init__(self, problem: str, retry_after_seconds: float) -> None:
         super().__init__(problem)
         self.retry_after_seconds = retry_after_seconds
+
+
+class SpoolError(BusyError):
+    """A disk that does not keep temporary data: full, gone, read-only or broken. `directory` is the spool directory."""
+
+    def __init__(self, directory: str, problem: str, retry_after_seconds: float) -> None:
+        super().__init__(f"the spool directory {directory}: {problem}", retry_after_seconds)
+        self.directory = directory
 
 
 class IncompleteError(CompressorError):

@@ -1,6 +1,5 @@
 """Admission of memory: the byte budget of a process, and the share of it that a request reserves."""
 
-import os
 import threading
 import time
 from collections import deque
@@ -9,8 +8,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from compressor.errors import BusyError, LimitError, SettingsError
-from compressor.spool import MEMORY_BACKED, Spool, default_spool_dir, file_system
+from compressor.errors import BusyError, LimitError
+from compressor.spool import Spool
+from compressor.spool_budget import SpoolAccount, SpoolBudget
+from compressor.spool_directory import SpoolDirectory
 from compressor.usage import MemoryGauge
 
 PATIENCE_SECONDS = 0.25
@@ -27,6 +28,7 @@ class Reservation:
     held        with it
     admitted    the memory of its image is reserved
     may_borrow  memory may be lent to its spools
+    spools      what the spool budget knows of its spools
     """
 
     def __init__(self, resources: "Resources") -> None:
@@ -35,6 +37,7 @@ class Reservation:
         self.held = MemoryGauge()
         self.admitted = False
         self.may_borrow = True
+        self.spools = SpoolAccount()
 
     def hold(self, count: int) -> None:
         """Reserve `count` more bytes now. Raise LimitError if they never fit, BusyError if others need them."""
@@ -56,11 +59,11 @@ class Reservation:
 
     def spool(self, still_wanted: Callable[[], None]) -> Spool:
         """Return a new, empty spool of this request, to be closed before the reservation."""
-        return Spool(self._resources.spool_dir, self, still_wanted)
+        return Spool(self._resources.spool_directory, self, still_wanted)
 
-    def charge(self, count: int) -> None:
+    def charge(self, count: int, still_wanted: Callable[[], None] = lambda: None) -> None:
         """Count bytes for `Lender.charge`."""
-        self._resources.charge(count)
+        self._resources.spools.charge(count, self.spools, still_wanted)
 
     def lend(self, spool: Spool, count: int) -> bool:
         """Lend memory for `Lender.lend`."""
@@ -101,7 +104,7 @@ class Resources:
     """The resources that all requests of a process share.
 
     memory_budget  bytes that all requests may reserve together, waiting ones included; None: no limit
-    spool_dir      directory of spools that outgrow memory; None: `default_spool_dir`
+    spool_dir      directory of spools that outgrow memory; see `SpoolDirectory`
     spool_budget   bytes that all spools may hold together; None: no limit
     queue_limit    number of requests that may wait for memory at the same time
     wait_seconds   longest wait before a request is refused as busy
@@ -125,18 +128,12 @@ class Resources:
         wait_seconds: float = 30.0,
         overhead: int = 0,
     ) -> None:
-        self.spool_dir = spool_dir or default_spool_dir()
-        if not os.path.isdir(self.spool_dir) or not os.access(self.spool_dir, os.W_OK):
-            raise SettingsError("spool_dir", f"{self.spool_dir} is not a writable directory")
-        if (kind := file_system(self.spool_dir)) in MEMORY_BACKED:
-            raise SettingsError("spool_dir", f"{self.spool_dir} is in memory ({kind}): choose a directory on a disk")
+        self.spool_directory = SpoolDirectory(spool_dir)
         self.memory_budget = memory_budget
-        self.spool_budget = spool_budget
         self.queue_limit = queue_limit
         self.wait_seconds = wait_seconds
         self.overhead = overhead
         self.held = MemoryGauge()
-        self.spooled_bytes = 0
         self._early_bytes = 0  # reserved by requests that are not admitted
         self._lent: dict[Spool, tuple[int, Reservation | None]] = {}
         self._lent_bytes = 0
@@ -144,10 +141,21 @@ class Resources:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self.retry_seconds: Callable[[], float] = lambda: self.wait_seconds / 4  # after which a refused request may fit
-        self._whole = (memory_budget, spool_budget)  # of all processes that share the budgets
-        self._missing = [0, 0]  # bytes of memory and of spools that requests wait for outside the queue
+        self._whole = memory_budget  # of all processes that share the budget
+        self._missing = 0  # bytes that requests wait for outside the queue
         # Called after a reservation, never between a wait and what it was for, which looks idle until it is reserved.
         self._on_change: Callable[[], None] = lambda: None
+        self.spools = SpoolBudget(spool_budget, self._changed)
+
+    @property
+    def spool_budget(self) -> int | None:
+        """Return the bytes that spools of this process may hold together; None: no limit."""
+        return self.spools.share
+
+    @property
+    def spooled_bytes(self) -> int:
+        """Return the bytes in all spools."""
+        return self.spools.used
 
     def share(self, memory: int, spool: int, on_change: Callable[[], None]) -> None:
         """Share the budgets with other processes from now on, and begin with `memory` and `spool` bytes of them.
@@ -155,35 +163,36 @@ class Resources:
         on_change  called when the shares may be too small, or larger than necessary
         """
         self.change_share(memory - (self.memory_budget or 0), spool - (self.spool_budget or 0))
-        self._on_change = on_change
+        self._on_change = self.spools.on_change = on_change
 
     def change_share(self, memory: int = 0, spool: int = 0) -> None:
         """Add to this process's shares of the budgets, or subtract from them, and wake waiting requests."""
         with self._lock:
             self.memory_budget = None if self.memory_budget is None else self.memory_budget + memory
-            self.spool_budget = None if self.spool_budget is None else self.spool_budget + spool
+            self.spools.share = None if self.spools.share is None else self.spools.share + spool
             self._on_change()
             self._changed.notify_all()
 
     @property
     def use(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the bytes in use, and the share that the next requests need, 0 if none waits, of both budgets."""
-        missing, spool = self._missing[0] + (self._queue[0].missing if self._queue else 0), self._missing[1]
+        missing = self._missing + (self._queue[0].missing if self._queue else 0)
         memory = (self.reserved_bytes, missing and self._unlent_bytes + missing)
-        return memory, (self.spooled_bytes, spool and self.spooled_bytes + spool)
+        spools = self.spools
+        return memory, (spools.used, spools.missing and spools.used + spools.missing)
 
-    def _await_share(self, kind: int, count: int, fits: Callable[[], bool]) -> bool:
+    def _await_share(self, count: int, fits: Callable[[], bool]) -> bool:
         """Return whether `count` bytes fit, or fit soon because other processes give up what they do not use."""
         if fits():
             return True
-        if (self.memory_budget, self.spool_budget)[kind] == self._whole[kind]:
+        if self.memory_budget == self._whole:
             return False
-        self._missing[kind] += count
+        self._missing += count
         try:
             self._on_change()
             return self._changed.wait_for(fits, SHARE_SECONDS)
         finally:
-            self._missing[kind] -= count
+            self._missing -= count
 
     @property
     def reserved_bytes(self) -> int:
@@ -226,7 +235,7 @@ class Resources:
                     def fits() -> bool:
                         return self._fits_early(reservation, count) and self._is_free(count)
 
-                    if not self._fits_early(reservation, count) or not self._await_share(0, count, fits):
+                    if not self._fits_early(reservation, count) or not self._await_share(count, fits):
                         raise BusyError(f"{count} bytes of memory are not available", self.retry_seconds())
                 recalled = self._recall(count)
                 self._add(reservation, count)
@@ -242,7 +251,7 @@ class Resources:
         """Return whether the requests that are not admitted leave enough for the largest waiting one."""
         needed = max((waiting.missing for waiting in self._queue), default=0)
         early = count + (0 if reservation.admitted else self._early_bytes + needed)
-        return self._whole[0] is None or early <= self._whole[0]
+        return self._whole is None or early <= self._whole
 
     def await_room(self, reservation: Reservation, count: int, still_wanted: Callable[[], None]) -> None:
         """Reserve `count` bytes for `Reservation.extend`."""
@@ -286,7 +295,7 @@ class Resources:
         if self._queue or not self._is_free(missing):
             if len(self._queue) >= self.queue_limit:
                 raise BusyError(f"{self.queue_limit} requests are already waiting for memory", self.retry_seconds())
-            if self._early_bytes + missing > (self._whole[0] or 0):
+            if self._early_bytes + missing > (self._whole or 0):
                 raise BusyError("waiting requests leave too little memory", self.retry_seconds())
         waiting = _Waiting(missing, time.monotonic())
         self._queue.append(waiting)
@@ -312,13 +321,13 @@ class Resources:
 
     def _check_possible(self, reservation: Reservation, count: int) -> None:
         needed = reservation.bytes + count
-        whole = self._whole[0]
+        whole = self._whole
         if whole is not None and needed > whole:
             raise LimitError(f"needs {needed} bytes of memory, more than the whole memory budget of {whole}")
 
     def most_bytes(self, reservation: Reservation) -> int | None:
         """Return the bytes that a reservation can grow by at all, for `Reservation.most_bytes`."""
-        return None if self._whole[0] is None else self._whole[0] - reservation.bytes
+        return None if self._whole is None else self._whole - reservation.bytes
 
     def _add(self, reservation: Reservation, count: int) -> None:
         if not count:
@@ -336,25 +345,9 @@ class Resources:
             self._on_change()
             self._changed.notify_all()
 
-    def charge(self, count: int) -> None:
-        """Count the bytes that spools are about to write or, negative, have freed."""
-        with self._lock:
-            try:
-                if self.spool_budget is not None and count > 0:
-                    self._await_spool(count)
-                self.spooled_bytes += count
-            finally:
-                if self.spool_budget is not None:
-                    self._on_change()
-
-    def _await_spool(self, count: int) -> None:
-        """Wait until spools may hold `count` more bytes. Raise LimitError if they may not."""
-
-        def fits() -> bool:
-            return self.spool_budget is None or self.spooled_bytes + count <= self.spool_budget
-
-        if not self._await_share(1, count, fits):
-            raise LimitError(f"the spool budget of {self._whole[1]} bytes is used up")
+    def charge(self, count: int, still_wanted: Callable[[], None] = lambda: None) -> None:
+        """Count bytes of a spool that belongs to no request, for `Lender.charge`."""
+        self.spools.charge(count, None, still_wanted)
 
     def lend(self, spool: Spool, count: int, reservation: Reservation | None = None) -> bool:
         """Lend `count` more bytes to a spool, if nobody has reserved them. Return whether they are lent."""
@@ -389,4 +382,4 @@ class Resources:
 
     def spool(self, still_wanted: Callable[[], None] = lambda: None) -> Spool:
         """Return a new, empty spool that belongs to no request; see `Spool` for `still_wanted`."""
-        return Spool(self.spool_dir, self, still_wanted)
+        return Spool(self.spool_directory, self, still_wanted)

@@ -1,14 +1,11 @@
 """The spool: bytes that wait for a second pass.
 
 A spool keeps SPOOL_MEMORY_BYTES in memory, and up to LENT_BYTES_MAX more if they are lent to it. What is longer goes to
-an unlinked file, so that nothing is left whatever happens to the process. The file's directory must be on a disk: on a
-memory-backed file system the spool would be memory that no budget counts.
+a file in the spool directory.
 """
 
 import io
 import os
-import re
-import tempfile
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -17,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-from compressor.errors import SettingsError
+from compressor.errors import CompressorError
+from compressor.spool_directory import SpoolDirectory, UnnamedFile
 
 CHUNK_BYTES = 1 << 18
 SPOOL_MEMORY_BYTES = 1 << 16  # of every spool, part of what its request reserves
@@ -25,46 +23,13 @@ LENT_BYTES_MAX = 1 << 21  # to a spool: packed coefficients take up to twice the
 LENT_BYTES = 1 << 18  # at a time
 SMALL_BYTES = 1 << 12  # a shorter piece is joined with the next ones
 FILE_BUFFER_BYTES = 1 << 14  # written to a file together
-MEMORY_BACKED = {"tmpfs", "ramfs", "devtmpfs", "hugetlbfs"}
-MOUNTINFO = "/proc/self/mountinfo"
-ESCAPED = re.compile(rb"\\([0-7]{3})")  # how mountinfo writes a space, a tab, a newline and a backslash
-
-
-def file_system(directory: str) -> str:
-    """Return the type of the file system that holds `directory`, "" if it can't be determined.
-
-    Paths are compared as bytes: the name of a mount point need not be text.
-    """
-    path, best, kind = os.path.realpath(os.fsencode(directory)), -1, ""
-    try:
-        with open(MOUNTINFO, "rb") as mounts:
-            for line in mounts:
-                fields, _, rest = line.partition(b" - ")
-                mount = ESCAPED.sub(lambda escape: bytes([int(escape[1], 8) & 0xFF]), fields.split(b" ")[4])
-                inside = path == mount or path.startswith(mount.rstrip(b"/") + b"/")
-                if inside and len(mount) >= best:
-                    best, kind = len(mount), rest.split(b" ")[0].decode("ascii", "replace")
-    except OSError:
-        return ""
-    return kind
-
-
-def default_spool_dir() -> str:
-    """Return the first of /var/tmp and the system's temporary directory that is on a disk and writable."""
-    candidates = ["/var/tmp", tempfile.gettempdir()]
-    for directory in candidates:
-        if os.access(directory, os.W_OK) and file_system(directory) not in MEMORY_BACKED:
-            return directory
-    raise SettingsError(
-        "spool_dir", f"must be given: none of {', '.join(candidates)} is a writable directory on a disk"
-    )
 
 
 class Lender(Protocol):
     """The memory that spools may use."""
 
-    def charge(self, count: int) -> None:
-        """Count bytes about to be written or, negative, freed. Raise LimitError over the spool budget."""
+    def charge(self, count: int, still_wanted: Callable[[], None] = lambda: None) -> None:
+        """Count bytes about to be written or, negative, freed; see `SpoolBudget.charge`."""
         ...
 
     def lend(self, spool: "Spool", count: int) -> bool:
@@ -79,45 +44,73 @@ class Lender(Protocol):
 class Spool:
     """Bytes that are written once, in order, and read as often as needed.
 
+    An error is raised again by each later access, since bytes are missing: who ignores it gets no others instead.
+
     directory     of the file
     lender        of memory; it may call `vacate` on any thread
     still_wanted  called before each access: an exception that it raises ends the work. All work that takes long uses a
                   spool
     """
 
-    def __init__(self, directory: str, lender: Lender, still_wanted: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, directory: SpoolDirectory, lender: Lender, still_wanted: Callable[[], None] = lambda: None
+    ) -> None:
         self._directory, self._lender, self._still_wanted = directory, lender, still_wanted
         self._lock = threading.Lock()  # guards all that follows
         self._pieces: list[bytes | bytearray] = []  # in memory
         self._starts: list[int] = []  # their offsets
         self._held = 0  # bytes in them
         self._lent = 0
-        self._file: io.FileIO | None = None  # with what is before them
-        self._filed = 0  # bytes in it
+        self._file: UnnamedFile | None = None  # with what is before them
         self._error: Exception | None = None  # raised by each access from now on
         self.size = 0
 
+    @property
+    def _filed(self) -> int:
+        """Return the bytes in the file."""
+        return 0 if self._file is None else self._file.size
+
     def write(self, data: bytes | memoryview) -> None:
-        """Append. Raise LimitError if the disk budget of the process is used up."""
+        """Append. Raise SpoolError if the disk fails, LimitError or BusyError if the budget of all spools is too small
+        or in use."""
         count = len(data)
         self._still_wanted()
+        try:
+            self._check()
+            self._lender.charge(count, self._still_wanted)  # without the lock, which `vacate` needs: it may wait
+            with self._lock:
+                self.size += count
+                self._check()
+                self._add(data)
+        except CompressorError as error:
+            self._fail(error)
+            raise
+
+    def _check(self) -> None:
+        """Raise the error of an earlier access."""
         if self._error is not None:
             raise self._error
-        self._lender.charge(count)  # without the lock, which `vacate` needs: it may wait
+
+    def _fail(self, error: CompressorError) -> None:
+        """Raise `error` from each access from now on."""
         with self._lock:
-            self.size += count
-            if self._error is not None:
-                raise self._error
-            room = SPOOL_MEMORY_BYTES + self._lent - self._held
-            if self._file is None and (count <= room or self._borrow(count - room)):
-                self._keep(data)
-                return
-            if self._file is None or self._held + count > FILE_BUFFER_BYTES:
-                self._save()
-            if count <= FILE_BUFFER_BYTES:
-                self._keep(data)
-            else:
-                self._append(data)
+            if self._error is None:
+                self._error = error
+                self._forget()
+
+    def _add(self, data: bytes | memoryview) -> None:
+        count = len(data)
+        room = SPOOL_MEMORY_BYTES + self._lent - self._held
+        if self._file is None and (count <= room or self._borrow(count - room)):
+            self._keep(data)
+            return
+        if self._file is None or self._held + count > FILE_BUFFER_BYTES:
+            self._save()
+        if count <= FILE_BUFFER_BYTES:
+            self._keep(data)
+        else:
+            assert self._file is not None
+            self._file.append(data)
 
     def _borrow(self, missing: int) -> bool:
         """Borrow at least `missing` bytes of memory. Return whether they are lent."""
@@ -140,13 +133,14 @@ class Spool:
         self._starts.append(self.size - len(data))
         self._pieces.append(piece)
 
-    def _save(self) -> None:
-        """Move to the file what is in memory, and return what was lent."""
+    def _save(self) -> UnnamedFile:
+        """Move to the file what is in memory, return what was lent, and return the file."""
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115
+            self._file = self._directory.open()
         for piece in self._pieces:
-            self._append(piece)
+            self._file.append(piece)
         self._forget()
+        return self._file
 
     def _forget(self) -> None:
         """Free the memory."""
@@ -155,21 +149,13 @@ class Spool:
             self._lent = 0
             self._lender.take_back(self)
 
-    def _append(self, data: bytes | bytearray | memoryview) -> None:
-        assert self._file is not None
-        rest = memoryview(data)
-        while rest:
-            count = os.pwrite(self._file.fileno(), rest, self._filed)
-            self._filed += count
-            rest = rest[count:]
-
     def vacate(self) -> None:
         """Move what is in memory to the file. An error is raised by the next access of the spool's owner."""
         with self._lock:
             if self._error is None and self._lent:
                 try:
                     self._save()
-                except OSError as error:
+                except CompressorError as error:
                     self._error = error
                     self._forget()
 
@@ -186,17 +172,19 @@ class Spool:
 
     def fetch(self, start: int, count: int) -> bytes:
         """Return the same as `read`, without asking whether the spool is still wanted."""
-        with self._lock:
-            if self._error is not None:
-                raise self._error
-            end = min(start + count, self.size)
-            if start >= end:
-                return b""
-            if start >= self._filed:
-                return self._in_memory(start, end)
-            assert self._file is not None
-            data = os.pread(self._file.fileno(), min(end, self._filed) - start, start)
-            return data if end <= self._filed else data + self._in_memory(self._filed, end)
+        try:
+            with self._lock:
+                self._check()
+                end = min(start + count, self.size)
+                if start >= end:
+                    return b""
+                if self._file is None or start >= self._filed:
+                    return self._in_memory(start, end)
+                data = self._file.read(start, min(end, self._filed) - start)
+                return data if end <= self._filed else data + self._in_memory(self._filed, end)
+        except CompressorError as error:
+            self._fail(error)
+            raise
 
     def _in_memory(self, start: int, end: int) -> bytes:
         at = bisect_right(self._starts, start) - 1
@@ -215,12 +203,13 @@ class Spool:
 
     def fileno(self) -> int:
         """Return the descriptor of the file, to which all bytes are moved. Its position is that of no reader."""
-        with self._lock:
-            if self._error is not None:
-                raise self._error
-            self._save()
-            assert self._file is not None
-            return self._file.fileno()
+        try:
+            with self._lock:
+                self._check()
+                return self._save().fileno()
+        except CompressorError as error:
+            self._fail(error)
+            raise
 
     def close(self) -> None:
         """Free everything; may be called again."""

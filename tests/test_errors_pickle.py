@@ -38,6 +38,7 @@ VALUES = {
     "problem": "is 7: expected\N{NO-BREAK SPACE}8",
     "field": "quality",
     "retry_after_seconds": 2.5,
+    "directory": "/var/tmp",
     "code": "DEADLINE_EXCEEDED",
     "kind": StoreErrorKind.CHANGED,
     "key": "photos/1.jpg",

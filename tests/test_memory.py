@@ -9,7 +9,7 @@ import pytest
 from compressor import memory
 from compressor.errors import BusyError, LimitError
 from compressor.memory import Reservation, Resources
-from compressor.spool import default_spool_dir
+from compressor.spool_directory import default_spool_dir
 
 
 def reserve(resources: Resources, count: int, still_wanted: Callable[[], None] = lambda: None) -> Reservation:

@@ -116,6 +116,23 @@ def store_failure(done: ObjectResult, error: StoreError, clock: CpuClock) -> Obj
     )  # fmt: skip
 
 
+def unstrippable(done: ObjectResult, error: CompressorError, job: Job) -> ObjectResult:
+    """Return the record of an object whose metadata can't be removed; raise the error if a spool failed."""
+    if isinstance(error, BusyError):
+        raise error
+    outcome = ObjectOutcome.KEPT if job.copy_unstrippable else ObjectOutcome.FAILED
+    return replace(done, outcome=outcome, reason=Reason.UNSTRIPPABLE, error=str(error))
+
+
+def other_failure(done: ObjectResult, error: Exception, clock: CpuClock) -> ObjectResult:
+    """Return the record of an object for which anything else went wrong. A spool that fails is not its fault."""
+    if isinstance(error, BusyError):
+        failed = codec_failure(done, error)
+    else:
+        failed = replace(done, reason=Reason.OTHER, error=in_one_line(error))
+    return replace(failed, other_seconds=clock.seconds())
+
+
 def not_written(done: ObjectResult, outcome: ObjectOutcome, reason: Reason, error: str) -> ObjectResult:
     """Return the record of an object whose result is not written after all, or may not have been."""
     return replace(

@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from mimetypes import guess_type
 from typing import Any
@@ -25,8 +25,10 @@ from compressor.batch.outcomes import (
     is_selected,
     not_archived,
     not_written,
+    other_failure,
     shortfall,
     store_failure,
+    unstrippable,
 )
 from compressor.batch.renames import replace_by_new_key, result_in
 from compressor.batch.result_keys import archive_key, result_key
@@ -124,7 +126,7 @@ class Worker:
         except StoreError as error:
             return store_failure(blank, error, clock)
         except Exception as error:  # no object, whatever is wrong with it, may end the run
-            return replace(blank, reason=Reason.OTHER, error=in_one_line(error), other_seconds=clock.seconds())
+            return other_failure(blank, error, clock)
         if isinstance(made, ObjectResult):
             return self._with_costs(made, clock)
         made.done = self._with_costs(made.done, clock)
@@ -169,8 +171,7 @@ class Worker:
     def _build_result(self, opened: OpenObject, blank: ObjectResult) -> PendingResult | ObjectResult:
         """Spool the source, and compress it into another spool. Return the record where nothing is to be written."""
         with ExitStack() as stack:
-            source = self.resources.spool()
-            stack.callback(source.close)
+            source = stack.enter_context(closing(self.resources.spool()))
             head = b""
             for chunk in opened.chunks():
                 if len(head) < PREFIX:
@@ -283,14 +284,12 @@ class Worker:
         """Return the record of an image that is not compressed, and its bytes without metadata, if they differ."""
         notices: list[str] = []
         with ExitStack() as stack:
-            result = self.resources.spool()
-            stack.callback(result.close)
+            result = stack.enter_context(closing(self.resources.spool()))
             try:
                 for piece in without_metadata(source, kind, self.job.settings.metadata, notices):
                     result.write(piece)
             except CompressorError as error:
-                outcome = ObjectOutcome.KEPT if self.job.copy_unstrippable else ObjectOutcome.FAILED
-                return replace(done, outcome=outcome, reason=Reason.UNSTRIPPABLE, error=str(error)), None
+                return unstrippable(done, error, self.job), None
             if same(source, result):
                 return done, None
             stack.pop_all()

@@ -258,6 +258,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON inste
 # --- of `serve`; names and defaults as in service.config.ServerConfig, which is slow to import ----------------------
 
 
+def size_or_none(value: str | None) -> int | str | None:
+    """Parse a size in bytes; None for "none", and "auto" as it is."""
+    if value is None or value.lower() == "none":
+        return None
+    return "auto" if value.lower() == "auto" else size(value)
+
+
 def address(text: str) -> str:
     """Check the form of HOST:PORT."""
     host, _, port = text.rpartition(":")
@@ -300,10 +307,14 @@ MemoryBudget = Annotated[
 SpoolDir = Annotated[
     str | None, option("spool_dir", "Directory for temporary data, on a disk (not tmpfs).", metavar="DIR")
 ]
-SpoolBudget = Annotated[
-    int | None,
+SpoolBudgetOption = Annotated[
+    str | None,
     option(
-        "spool_budget", "Disk space that temporary data of all calls together may use.", parser=size, metavar="SIZE"
+        "spool_budget",
+        "Disk space that temporary data of all calls together may use, or none.",
+        parser=size_or_none,
+        metavar="SIZE",
+        show_default="auto: half of what is free",
     ),
 ]
 WindowBytes = Annotated[

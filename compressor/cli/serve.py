@@ -25,7 +25,7 @@ def serve(
     metrics_address: opt.MetricsAddress = "127.0.0.1:9464",
     memory_budget: opt.MemoryBudget = 256 << 20,
     spool_dir: opt.SpoolDir = None,
-    spool_budget: opt.SpoolBudget = None,
+    spool_budget: opt.SpoolBudgetOption = "auto",
     window_bytes: opt.WindowBytes = 128 << 10,
     header_seconds: opt.HeaderSeconds = 30.0,
     idle_seconds: opt.IdleSeconds = 60.0,

@@ -15,7 +15,13 @@ Samples = list[tuple[str, dict[str, str], float]]  # names, labels and values
 Families = list[tuple[str, str, str, Samples]]  # names, texts, types and samples, as JSON can carry them
 
 # Values that are the same in every process, or that describe the first one. Of all others, sums are exported.
-LOWEST = {"compressor_memory_budget_bytes", "process_start_time_seconds", "process_max_fds", "python_info"}
+LOWEST = {
+    "compressor_memory_budget_bytes",
+    "compressor_spool_budget_bytes",
+    "process_start_time_seconds",
+    "process_max_fds",
+    "python_info",
+}
 NEVER_FALL = {"counter", "histogram"}
 
 

@@ -1,11 +1,12 @@
 """The measurements of a server."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
 
-from compressor.metrics.registry import ServiceRegistry, memory_held
+from compressor.metrics.registry import Reading, ServiceRegistry, memory_held
 from compressor.settings import Outcome, Report, Source
 
 # From a thumbnail to a hundred megapixels; a call may wait for its sender.
@@ -13,7 +14,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
 SCORES = (30, 50, 60, 70, 75, 80, 85, 90, 95, 100)  # SSIMULACRA2: 50 medium quality, 70 high, 90 visually lossless
 STAGES = ("decode", "encode", "verify", "score", "container")
 OUTCOMES = ("compressed", "unchanged", "larger", "failed")
-REASONS = ("limit", "busy", "unsupported", "deadline", "unauthenticated")  # for rejecting a call
+REASONS = ("limit", "busy", "disk", "unsupported", "deadline", "unauthenticated")  # for rejecting a call
 NO_FORMAT = NO_PATH = "none"  # it failed before the format was recognized or the path chosen
 
 
@@ -51,6 +52,9 @@ class Metrics(ServiceRegistry):
         self.cpu = counter("cpu_seconds_total", "CPU time of all work, successful or not, by stage.", "stage")
         self.memory_budget = gauge("memory_budget_bytes", "Memory that all calls together may reserve.")
         self.memory_reserved = gauge("memory_reserved_bytes", "Memory that calls have reserved now.")
+        self.spool_budget = gauge("spool_budget_bytes", "Bytes that all spools together may hold.")
+        self.spooled = gauge("spool_bytes", "Bytes in spools now, in memory and in files.")
+        self.spool_files = gauge("spool_files", "Files of spools that are open now.")
         self.in_progress = gauge("requests_in_progress", "Calls that have started and not ended.")
         self.rejected = counter(
             "requests_rejected_total",
@@ -83,6 +87,20 @@ class Metrics(ServiceRegistry):
         self.memory_budget.set(budget_bytes)
         self.memory_reserved.set_function(lambda: float(reserved_bytes()))
         self.registry.register(memory_held(byte_seconds))
+
+    def watch_spool(
+        self,
+        budget_bytes: int | None,
+        spooled_bytes: Callable[[], int],
+        files: Callable[[], int],
+        errors: Callable[[], int],
+    ) -> None:
+        """Export the spool budget, and at each scrape the bytes and files of spools and the errors of their disk."""
+        self.spool_budget.set(math.inf if budget_bytes is None else budget_bytes)
+        self.spooled.set_function(lambda: float(spooled_bytes()))
+        self.spool_files.set_function(lambda: float(files()))
+        text = "Errors of the spool directory and its files, in calls and in probes."
+        self.registry.register(Reading("compressor_spool_errors", text, lambda: float(errors())))
 
 
 class Account:

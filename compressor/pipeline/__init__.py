@@ -108,20 +108,21 @@ def inspect(
     raw, parts = source_of(chunks, raw)
     resources, spools = resources or shared_resources(), []
 
-    def spool() -> Spool:
-        spools.append(resources.spool())
-        return spools[-1]
+    with nullcontext(reservation) if reservation else resources.reservation() as request:
 
-    with nullcontext(reservation) if reservation else resources.reservation() as reservation:
-        charge = metadata_charger(reservation)
-        context = RouteContext(settings, Stages(), spool, charge, memory_max=reservation.most_bytes)
+        def spool() -> Spool:
+            spools.append(request.spool(lambda: None))
+            return spools[-1]
+
+        charge = metadata_charger(request)
+        context = RouteContext(settings, Stages(), spool, charge, memory_max=request.most_bytes)
         try:
             if raw is not None:
                 source = route_raw(raw, parts, context).source
             else:
                 original = spool()
                 source = route_file(ByteStream(parts, original.write, charge=charge), original, context).source
-            metadata_bytes = reservation.bytes - resources.overhead
+            metadata_bytes = request.bytes - resources.overhead
             return dataclasses.replace(source, reserved_bytes=source.reserved_bytes + metadata_bytes)
         finally:
             for used in spools:

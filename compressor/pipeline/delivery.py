@@ -168,6 +168,7 @@ class Stream:
 
     def _open(self) -> None:
         self._reservation = reservation = self._request or self._resources.reservation()
+        reservation.spools.paused = self._stages.paused
         charge = bounds.metadata_charger(reservation)
         context = RouteContext(self._settings, self._stages, self._spool, charge, memory_max=reservation.most_bytes)
         if self._raw is not None:

@@ -101,9 +101,15 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
 
 
 def translate(error: Exception, format: str, place: str) -> NoReturn:
-    """Raise one of our errors for an error of Pillow: SyntaxError, OSError, ValueError, struct.error and others."""
-    if isinstance(error, CompressorError):
-        raise error
+    """Raise one of our errors for an error of Pillow: SyntaxError, OSError, ValueError, struct.error and others.
+
+    A CompressorError of the file that Pillow reads may be the cause of another error: OpenJPEG makes it a SystemError.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, CompressorError):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
     if isinstance(error, MemoryError | Image.DecompressionBombError):
         raise LimitError(f"{human_format(format)}: {place}: out of memory") from None
     problem = " ".join(str(error).split()) or type(error).__name__

@@ -1,9 +1,10 @@
 """The configuration of a server. It imports no gRPC, which a process without calls does not need."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from compressor.footprint import Basis
+from compressor.spool_directory import SpoolDirectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class ServerConfig:
     metrics_address       host:port of /metrics, /healthz and /readyz; None: not served
     memory_budget         bytes that all calls together may reserve
     spool_dir             directory of spool files; None: /var/tmp or the system's temporary directory
-    spool_budget          bytes of disk for all spools together; None: no limit
+    spool_budget          bytes of all spools together; "auto": half of what is free on the disk; None: no limit
     window_bytes          HTTP/2 window of a call: bytes received ahead of the reader. Limits a call to window / RTT
     header_seconds        for the header of an image to arrive
     idle_seconds          end a call whose client neither sends nor reads for this long
@@ -38,7 +39,7 @@ class ServerConfig:
     metrics_address: str | None = "127.0.0.1:9464"
     memory_budget: int = 256 << 20
     spool_dir: str | None = None
-    spool_budget: int | None = None
+    spool_budget: int | Literal["auto"] | None = "auto"
     window_bytes: int = 128 << 10
     header_seconds: float = 30.0
     idle_seconds: float = 60.0
@@ -55,6 +56,13 @@ class ServerConfig:
     tls_client_ca: str | None = None
     token_file: str | None = None
     footprint: Basis = field(default_factory=Basis)
+
+
+def spool_budget_of(config: ServerConfig) -> int | None:
+    """Return the bytes of the spool budget; None: no limit. Raise SettingsError if the directory can't be used."""
+    if config.spool_budget == "auto":
+        return SpoolDirectory(config.spool_dir).default_budget()
+    return config.spool_budget
 
 
 class Listening(Protocol):

@@ -15,15 +15,17 @@ from compressor.calls.call import CALL_BYTES, OUTPUT_BYTES_MAX, Codec
 from compressor.calls.patience import Patience
 from compressor.calls.threads import CallThreads
 from compressor.footprint import AccruedUsage
+from compressor.humanize import human_bytes
 from compressor.memory import Resources
 from compressor.metrics import Metrics
 from compressor.metrics.admin import Admin
 from compressor.service import auth, malloc
-from compressor.service.config import Listening, ServerConfig
+from compressor.service.config import Listening, ServerConfig, spool_budget_of
 from compressor.service.energy import export_energy
 from compressor.service.reset import note_creators
 from compressor.service.servicer import CompressorService
 from compressor.service.signals import until_signaled
+from compressor.service.spool_watch import SpoolWatch
 from compressor.usage import ProcessUsage
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -67,7 +69,8 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
 class Server:
     """A server in its event loop: `start`, then `stop`. `port` and `metrics_port` are known after `start`.
 
-    after_activity  called within seconds after anything has arrived or ended
+    after_activity      called within seconds after anything has arrived or ended
+    after_spool_change  called with whether the spool directory works, at first and whenever that changes
     """
 
     def __init__(self, config: ServerConfig, codec: Codec) -> None:
@@ -82,9 +85,15 @@ class Server:
         self._usage = ProcessUsage(since_start=True, idle_memory=True)  # compiling kernels included
         accrued = AccruedUsage(config.footprint, self._usage, resources.held.byte_seconds)
         self.metrics.watch_memory(config.memory_budget, lambda: resources.reserved_bytes, accrued.memory_byte_seconds)
+        disk = self._disk = resources.spool_directory
+        self.metrics.watch_spool(
+            resources.spools.whole, lambda: resources.spooled_bytes, lambda: disk.files, lambda: disk.errors
+        )
+        self._spool_watch = SpoolWatch(disk, self._spool_changed)
         if config.workers == 1:
             export_energy(self.metrics, config.footprint, accrued)
         self.after_activity: Callable[[], None] = lambda: None
+        self.after_spool_change: Callable[[bool], None] = lambda works: None
         self.ready = False
         self.port = 0
         self.metrics_port: int | None = None
@@ -114,23 +123,29 @@ class Server:
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server)
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        for name in ("", SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         if self._credentials is None:
             self.port = self._server.add_insecure_port(config.address)
         else:
             self.port = self._server.add_secure_port(config.address, self._credentials)
         if config.metrics_address is not None:
             host, _, port = config.metrics_address.rpartition(":")
-            self._admin = Admin(host.strip("[]"), int(port), self.metrics.wsgi, lambda: self.ready)
+            self._admin = Admin(host.strip("[]"), int(port), self.metrics.wsgi, self._is_ready)
             self.metrics_port = self._admin.port
         await self._server.start()
         await asyncio.to_thread(self._codec.warm_up)
         malloc.freeze()
         self._usage.settle()
-        self._background = [asyncio.create_task(self._trim()), asyncio.create_task(self._door.watch())]
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        await self._spool_watch.check()
+        repeated = (self._trim(), self._door.watch(), self._spool_watch.run())
+        self._background = [asyncio.create_task(work) for work in repeated]
         self.ready = True
         log.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
+        budget = self._codec.resources.spools.whole
+        most = "any size" if budget is None else f"{human_bytes(budget)} together at most"
+        log.info("spools in %s, %s", self._disk.path, most)
 
     async def _trim(self) -> None:
         """Return freed memory to the system after activity. On a thread: it takes some milliseconds."""
@@ -141,9 +156,14 @@ class Server:
                 await asyncio.to_thread(malloc.trim)
                 await asyncio.to_thread(self.after_activity)
 
-    async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
-        for name in ("", SERVICE):
-            await self._health.set(name, status)
+    def _is_ready(self) -> bool:
+        return self.ready and not self._disk.problem
+
+    async def _spool_changed(self, works: bool) -> None:
+        """Report whether calls can do all their work. The health without a name stays: a restart would not help."""
+        status = health_pb2.HealthCheckResponse
+        await self._health.set(SERVICE, status.SERVING if works else status.NOT_SERVING)
+        self.after_spool_change(works)
 
     async def stop(self) -> None:
         """Report NOT_SERVING, wait for load balancers and then for running calls, and stop."""
@@ -187,6 +207,6 @@ def resources_of(config: ServerConfig) -> Resources:
     return Resources(
         memory_budget=config.memory_budget,
         spool_dir=config.spool_dir,
-        spool_budget=config.spool_budget,
+        spool_budget=spool_budget_of(config),
         overhead=GRPC_CALL_BYTES + config.window_bytes,
     )

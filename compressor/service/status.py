@@ -16,6 +16,7 @@ from compressor.errors import (
     IncompleteError,
     LimitError,
     SettingsError,
+    SpoolError,
     UnsupportedError,
 )
 from compressor.v1 import compressor_pb2 as pb
@@ -28,14 +29,17 @@ CODES: dict[type[CompressorError], int] = {
     UnsupportedError: code_pb2.UNIMPLEMENTED,
     LimitError: code_pb2.RESOURCE_EXHAUSTED,
     BusyError: code_pb2.UNAVAILABLE,
+    SpoolError: code_pb2.UNAVAILABLE,
     IncompleteError: code_pb2.DATA_LOSS,
     IdleError: code_pb2.DEADLINE_EXCEEDED,
     DeadlineError: code_pb2.DEADLINE_EXCEEDED,
 }
 
-# Label `reason` of compressor_requests_rejected_total: calls that were rejected before any work, or given up.
+# Label `reason` of compressor_requests_rejected_total: calls that were rejected before any work, or given up. The first
+# class that fits counts.
 REJECTED: dict[type[CompressorError], str] = {
     LimitError: "limit",
+    SpoolError: "disk",
     BusyError: "busy",
     UnsupportedError: "unsupported",
     DeadlineError: "deadline",

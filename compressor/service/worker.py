@@ -65,6 +65,7 @@ class WorkerServer:
         self._warm_up = codec.warm_up
         self._server = Server(config, dataclasses.replace(codec, warm_up=lambda: None))
         self._server.after_activity = self._send_metrics
+        self._server.after_spool_change = lambda works: self._send("spool", works=works)
 
     async def run(self) -> None:
         """Serve until the service or a signal says otherwise, then drain."""

@@ -21,7 +21,7 @@ from compressor.errors import SettingsError
 from compressor.footprint import AccruedUsage
 from compressor.metrics import Families, MergedMetrics, counted, merge
 from compressor.metrics.admin import Admin
-from compressor.service.config import Listening, ServerConfig
+from compressor.service.config import Listening, ServerConfig, spool_budget_of
 from compressor.service.energy import export_energy
 from compressor.service.link import MESSAGE_BYTES_MAX, LinkError, encoded, read_message
 from compressor.service.port import ReservedPort
@@ -41,10 +41,11 @@ PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.5, 30.0  # before any other is replaced; do
 class WorkerProcess:
     """A worker process, as the service sees it.
 
-    ready      it accepts calls
-    families   its metrics, as it has last sent them
-    collected  waits for its present metrics
-    failure    why it could not start
+    ready        it accepts calls
+    spool_works  its spool directory works
+    families     its metrics, as it has last sent them
+    collected    waits for its present metrics
+    failure      why it could not start
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class WorkerProcess:
     ) -> None:
         self.process, self.reader, self.writer = process, reader, writer
         self.ready = False
+        self.spool_works = True
         self.families: Families = []
         self.collected: asyncio.Future[None] | None = None
         self.failure: Exception | None = None
@@ -101,7 +103,8 @@ class WorkerPool:
     """
 
     def __init__(self, config: ServerConfig, command: Sequence[str] = COMMAND) -> None:
-        self.config, self._command = config, command
+        spool_budget = spool_budget_of(config)
+        self.config, self._command = dataclasses.replace(config, spool_budget=spool_budget), command
         self._loop = asyncio.get_running_loop()
         self._draining = asyncio.Event()
         self._started = False
@@ -110,10 +113,10 @@ class WorkerPool:
         self._ended: Families = []  # what workers that have ended have counted
         minimum = config.memory_budget // (2 * config.workers)
         self._budgets = {"memory": self._shared("memory", config.memory_budget, minimum, minimum)}
-        if config.spool_budget is not None:
-            # Writes to a full spool fail, and do not wait: nothing is kept for processes that do not use it.
-            minimum = config.spool_budget // (2 * config.workers)
-            self._budgets["spool"] = self._shared("spool", config.spool_budget, minimum, 0)
+        if spool_budget is not None:
+            # Spools wait for a second at most: nothing is kept for processes that do not use it.
+            minimum = spool_budget // (2 * config.workers)
+            self._budgets["spool"] = self._shared("spool", spool_budget, minimum, 0)
         self._usage = ProcessUsage(since_start=True, idle_memory=True)
         self._metrics = MergedMetrics(self._scrape, lambda: self._usage.read().memory_byte_seconds)
         usage = TotalUsage(self._usage, self._metrics)
@@ -142,8 +145,11 @@ class WorkerPool:
 
     @property
     def ready(self) -> bool:
-        """Return whether calls are accepted: all workers have started, and at least one of them runs."""
-        return self._started and not self._draining.is_set() and any(worker.ready for worker in self._workers)
+        """Return whether calls are accepted: all workers have started, at least one of them runs, and the spool
+        directory works in all of them."""
+        running = [worker for worker in self._workers if worker.ready]
+        works = bool(running) and all(worker.spool_works for worker in running)
+        return self._started and not self._draining.is_set() and works
 
     async def start(self) -> None:
         """Start all workers, and wait until they accept calls. Raise what keeps one of them from it."""
@@ -266,6 +272,8 @@ class WorkerPool:
                 worker.ready |= kind == "ready"
                 if kind == "collected":
                     worker.end_collection()
+            case "spool":
+                worker.spool_works = message["works"]
             case "failed" if message["field"] is not None:
                 worker.failure = SettingsError(message["field"], message["problem"])
             case "failed":

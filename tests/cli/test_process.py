@@ -1,12 +1,15 @@
 """The command with the real pipeline, as a process."""
 
 import dataclasses
+import errno
 import inspect
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.harness.server import ServerProcess
+from compressor import spool
 from tests import ROOT
 from tests.cli.fakes import MODULE, names, process, run
 
@@ -102,3 +106,19 @@ def test_running_service_does_the_same(photo: Path) -> None:
     assert healthy == f"{server.address}: serving\n"
     assert gone == f"{server.address}: not serving\n"
     assert server.code == 0
+
+
+def test_a_full_disk_is_one_line_with_the_directory(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(spool, "LENT_BYTES_MAX", 0)
+    monkeypatch.setattr(spool, "SPOOL_MEMORY_BYTES", 16)
+
+    _, error = run("compress", "photo.jpg", code=1)
+
+    assert re.fullmatch(r"compressor: the spool directory /\S+: No space left on device\n", error)
+    assert names() == ["photo.jpg"]

@@ -95,9 +95,10 @@ def page(endpoint: Callable[..., Iterable[bytes]]) -> bytes:
     return b"".join(endpoint(request, lambda status, headers: None))
 
 
-def service_metrics(reserved_bytes: int, work: Work) -> Metrics:
+def service_metrics(reserved_bytes: int, spooled_bytes: int, errors_per_second: float, work: Work) -> Metrics:
     metrics = Metrics()
     metrics.watch_memory(1 << 30, lambda: reserved_bytes, lambda: work.elapsed * work.drivers.memory_byte_seconds)
+    metrics.watch_spool(10 << 30, lambda: spooled_bytes, lambda: 3, lambda: int(errors_per_second * work.elapsed))
     metrics.watch_energy(lambda: 40.0 * work.elapsed)
     estimates = Estimates(load().version, work.amounts, work.basis.gauges(), work.basis.info())
     metrics.estimate(estimates, work.basis.reserved_vcpus)
@@ -171,7 +172,7 @@ def write_run(path: Path, ended: float, failed: int, interrupted: bool) -> None:
 def healthy(folder: Path) -> dict[str, Callable[[], bytes]]:
     """Return pages by path, of a healthy installation."""
     used = Drivers(0.05, 5e8)
-    service = service_metrics(500 << 20, Work(replace(BASIS, reserved_vcpus=0.5), used))
+    service = service_metrics(500 << 20, 1 << 30, 0.0, Work(replace(BASIS, reserved_vcpus=0.5), used))
     work = Work(BASIS, replace(used, stored_byte_seconds=4e13, unsent_bytes=3e7))
     exporter = exporter_metrics(Ledger(work, work.amounts, int(4e13)))
     write_run(folder / "run.prom", time.time() - HOUR, 0, False)
@@ -190,7 +191,7 @@ def healthy(folder: Path) -> dict[str, Callable[[], bytes]]:
 
 def troubled(folder: Path) -> dict[str, Callable[[], bytes]]:
     """Return pages by path, of an installation in which every alert should fire."""
-    service = service_metrics(1000 << 20, Work(replace(BASIS, reserved_vcpus=64.0), Drivers(32.0, 5e10)))
+    service = service_metrics(1000 << 20, 10 << 30, 1.0, Work(replace(BASIS, reserved_vcpus=64.0), Drivers(32.0, 5e10)))
     work = Work(BASIS, Drivers(1.0, 1e9, stored_byte_seconds=1e6, unsent_bytes=0.0))
     stale = Ledger(work, work.amounts, 10**6, int(7e9), read_seconds_ago=2 * HOUR, invalid_lines=3.0)
     exporter = exporter_metrics(stale, time.time() - 3 * YEAR, sha256="0" * 64, version="0")

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,15 @@ import pytest
 from PIL import Image
 
 from benchmarks.harness import photos
-from compressor import pipeline
+from compressor import pipeline, spool_budget
+from compressor.cores import cores
+from compressor.errors import BusyError
 from compressor.memory import Resources
 from compressor.service.config import ServerConfig
 from compressor.service.server import GRPC_CALL_BYTES
-from compressor.settings import Delivery, Effort, Settings
+from compressor.settings import Delivery, Effort, Result, Settings
 from tests.jpeg.test_scans_memory import measured
+from tests.service.running import eventually
 
 BUDGET = 256 << 20
 SIZES = {"0.4 MP": (768, 512), "1.9 MP": (1600, 1200), "12 MP": (4000, 3000)}
@@ -100,3 +105,41 @@ def test_what_is_lent_and_reserved_is_not_exceeded(files: dict[str, bytes], tmp_
     assert exact["peak"] <= exact["reserved"]
     assert lending["peak"] <= lending["reserved"] <= exact["reserved"] + 4 * (2 << 20)
     assert lending["reserved"] >= exact["reserved"] + len(files["1.9 MP"]) - (1 << 17)
+
+
+def test_a_request_that_waits_for_the_spool_budget_holds_no_core_and_spends_no_time(files: dict[str, bytes]) -> None:
+    data = files["1.9 MP"]
+    resources = Resources(memory_budget=BUDGET, spool_budget=4 * len(data))
+    resources.charge(4 * len(data) - 100_000)
+    results: list[Result] = []
+    chunks = [data[at : at + 50_000] for at in range(0, len(data), 50_000)]
+    thread = threading.Thread(target=lambda: results.append(pipeline.compress(chunks, resources=resources)))
+    thread.start()
+    assert eventually(lambda: resources.spools.missing)
+    assert eventually(lambda: cores.idle == cores.count)
+    resources.charge(100_000 - 4 * len(data))
+    thread.join()
+
+    assert results[0].data == pipeline.compress(data).data
+    assert resources.spooled_bytes == resources.spools.missing == resources.reserved_bytes == 0
+    assert cores.idle == cores.count
+
+
+def test_an_archive_is_not_returned_with_a_hole_if_a_spool_did_not_fit(
+    files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive's source is returned whatever is wrong with its header, but not if it was not kept."""
+    monkeypatch.setattr(spool_budget, "FIRST_WAIT_SECONDS", 0.0)
+    data = files["0.4 MP"]
+    resources = Resources(spool_budget=len(data))
+    resources.charge(len(data) - 100)
+
+    def freeing() -> Iterator[bytes]:
+        yield data[:100]
+        yield data[100:400]
+        resources.charge(100 - len(data))
+        yield data[400:]
+
+    with pytest.raises(BusyError), pipeline.stream(freeing(), Settings(archive=True), resources=resources) as job:
+        list(job)
+    assert resources.spooled_bytes in (0, len(data) - 100)  # nothing of the request

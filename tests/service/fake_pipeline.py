@@ -1,10 +1,11 @@
 """A fake pipeline, which tests the service apart from the codecs.
 
 A file is `FAKE`, a verb of four letters, and a body. The result is every other byte of the file under `FAKE half`;
-`FAKE hold` first reserves as many bytes as the eight digits after it say; other verbs raise what their name says. Raw
-tiles give their pixels' every other byte.
+`FAKE hold` first reserves as many bytes as the eight digits after it say; `FAKE disk` first writes a spool that needs a
+file; other verbs raise what their name says. Raw tiles give their pixels' every other byte.
 """
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from compressor.calls.call import Codec, CodecStream
 from compressor.errors import BusyError, FormatError, LimitError, UnsupportedError
 from compressor.memory import Reservation, Resources
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
+from compressor.spool import LENT_BYTES_MAX, SPOOL_MEMORY_BYTES
 
 T = TypeVar("T")
 
@@ -69,6 +71,9 @@ class FakeStream:
             if self.verb == b"hold":
                 self._reservation = self._resources.reservation()
                 self._reservation.extend(int(self._stream.peek(16)[8:]))
+            if self.verb == b"disk":
+                with contextlib.closing(self._resources.spool()) as spool:
+                    spool.write(bytes(LENT_BYTES_MAX + SPOOL_MEMORY_BYTES + 1))
             self._source = Source(
                 format="fake", description=self._description, width=2, height=2, channels=3, reserved_bytes=7
             )

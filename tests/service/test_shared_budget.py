@@ -5,14 +5,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
+from typing import Any
 
 import pytest
 
-from compressor import memory, spool
+from compressor import memory, spool, spool_budget
 from compressor.errors import BusyError, LimitError
 from compressor.memory import Reservation, Resources
 from compressor.service.shared_budget import NO_CEILING, BudgetShares, SharedBudget
-from compressor.spool import default_spool_dir
+from compressor.spool_directory import default_spool_dir
 from tests.service.running import eventually
 
 MIB = 1 << 20
@@ -152,18 +153,22 @@ def test_a_floor_of_zero_leaves_nothing_to_processes_that_use_nothing() -> None:
 
 
 class Processes:
-    """A budget and the resources of several processes; messages wait in `wires` until they are delivered."""
+    """A budget and the resources of several processes; messages wait in `wires` until they are delivered.
 
-    def __init__(self, count: int, total: int) -> None:
+    kind  "memory" or "spool"
+    """
+
+    def __init__(self, count: int, total: int, kind: str = "memory") -> None:
         disk = default_spool_dir()
-        self.total = total
-        self.resources = [Resources(memory_budget=total, spool_dir=disk) for _ in range(count)]
+        self.total, self.kind = total, kind
+        budget: dict[str, Any] = {f"{kind}_budget": total}
+        self.resources = [Resources(spool_dir=disk, **budget) for _ in range(count)]
         self.wires: dict[tuple[str, int], deque[Callable[[], None]]] = {
             (end, number): deque() for end in ("down", "up") for number in range(count)
         }
         self.moving = 0  # bytes on their way
         minimum = total // (2 * count)
-        self.budget = SharedBudget(total, minimum, minimum, self._grow, self._limit)
+        self.budget = SharedBudget(total, minimum, minimum if kind == "memory" else 0, self._grow, self._limit)
         self.shares = [self._shares(number) for number in range(count)]
 
     def _grow(self, process: Hashable, count: int) -> None:
@@ -172,13 +177,13 @@ class Processes:
 
         def arrive() -> None:
             self.moving -= count
-            self.shares[process].grow("memory", count)
+            self.shares[process].grow(self.kind, count)
 
         self.wires["down", process].append(arrive)
 
     def _limit(self, process: Hashable, ceiling: int) -> None:
         assert isinstance(process, int)
-        self.wires["down", process].append(lambda: self.shares[process].limit("memory", ceiling))
+        self.wires["down", process].append(lambda: self.shares[process].limit(self.kind, ceiling))
 
     def _shares(self, number: int) -> BudgetShares:
         up = self.wires["up", number]
@@ -197,7 +202,7 @@ class Processes:
             lambda kind, wanted: up.append(lambda: self.budget.ask(number, wanted)),
             give_back,
         )
-        shares.begin(self.budget.join(number), 0)
+        shares.begin(**({"memory": 0, "spool": 0} | {self.kind: self.budget.join(number)}))
         return shares
 
     def deliver(self, rng: random.Random) -> bool:
@@ -208,46 +213,62 @@ class Processes:
         return bool(waiting)
 
     def check(self) -> None:
-        shares = [resources.memory_budget or 0 for resources in self.resources]
+        shares = [self.share_of(resources) for resources in self.resources]
         assert sum(shares) + self.budget.idle + self.moving == self.total
         for share, resources in zip(shares, self.resources, strict=True):
-            assert 0 <= resources.reserved_bytes <= share
+            assert 0 <= (resources.reserved_bytes if self.kind == "memory" else resources.spooled_bytes) <= share
+
+    def share_of(self, resources: Resources) -> int:
+        return (resources.memory_budget if self.kind == "memory" else resources.spool_budget) or 0
 
 
+@pytest.mark.parametrize("kind", ["memory", "spool"])
 @pytest.mark.parametrize("seed", range(10))
-def test_shares_never_exceed_the_budget_however_messages_cross(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shares_never_exceed_the_budget_however_messages_cross(
+    seed: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(memory, "SHARE_SECONDS", 0)
+    monkeypatch.setattr(spool_budget, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(spool_budget, "FIRST_WAIT_SECONDS", 0)
     rng = random.Random(seed)
-    processes = Processes(rng.choice((2, 3, 5)), 1000)
+    processes = Processes(rng.choice((2, 3, 5)), 1000, kind)
     open_: list[Reservation] = []
+
+    def hold(reservation: Reservation, count: int) -> None:
+        (reservation.hold if kind == "memory" else reservation.charge)(count)
+
+    def close(reservation: Reservation) -> None:
+        reservation.charge(-reservation.spools.bytes)
+        reservation.close()
+
     busy = 0
     for _ in range(2000):
         match rng.randrange(4):
             case 0:
                 reservation = rng.choice(processes.resources).reservation()
                 try:
-                    reservation.hold(rng.choice((1, 10, 50, 300)))
+                    hold(reservation, rng.choice((1, 10, 50, 300)))
                     open_.append(reservation)
                 except BusyError:
                     busy += 1
             case 1 if open_:
-                open_.pop(rng.randrange(len(open_))).close()
+                close(open_.pop(rng.randrange(len(open_))))
             case _:
                 processes.deliver(rng)
         processes.check()
     for reservation in open_:
-        reservation.close()
+        close(reservation)
     while processes.deliver(rng):
         processes.check()
     assert busy > 20
     minimum = processes.total // (2 * len(processes.resources))
-    assert all((resources.memory_budget or 0) >= minimum for resources in processes.resources)
+    assert all(processes.share_of(resources) >= minimum for resources in processes.resources)
 
 
 @pytest.fixture
-def delivered() -> Iterator[Processes]:
+def delivered(request: pytest.FixtureRequest) -> Iterator[Processes]:
     """Return two processes whose messages are delivered by a thread as they are sent."""
-    processes = Processes(2, 100)
+    processes = Processes(2, 100, getattr(request, "param", "memory"))
     ended = threading.Event()
     rng = random.Random(1)
 
@@ -340,6 +361,27 @@ def test_spools_have_shares_too() -> None:
     resources.charge(20)
     resources.charge(40)
     assert asked == [60, 0] and resources.spooled_bytes == resources.spool_budget == 60
+
+
+@pytest.mark.parametrize("delivered", ["spool"], indirect=True)
+def test_a_spool_waits_for_what_another_process_uses(delivered: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = delivered.resources
+    used, written = first.spool(), second.spool()
+    used.write(bytes(90))
+    with pytest.raises(LimitError, match="whole spool budget of 100"):
+        second.charge(101)
+    thread = threading.Thread(target=written.write, args=(bytes(80),))
+    thread.start()
+    time.sleep(0.05)
+    assert thread.is_alive()
+    used.close()
+    thread.join(5)
+
+    assert second.spooled_bytes == 80
+    monkeypatch.setattr(spool_budget, "WAIT_SECONDS", 0.1)
+    with pytest.raises(BusyError):
+        first.charge(30)
+    written.close()
 
 
 def test_memory_that_is_lent_to_spools_moves_to_a_process_that_needs_it(
