@@ -215,7 +215,7 @@ class Resources:
                 self._on_change()
                 return reservation
             # Lent memory can be taken back, and what other processes do not use can be brought.
-            if is_early and (self.memory_budget != self._whole[0] or self._is_free(self.overhead)):
+            if is_early and (self.memory_budget != self._whole or self._is_free(self.overhead)):
                 return None
         raise BusyError(f"{self.overhead} bytes of memory are not available", self.retry_seconds())
 
