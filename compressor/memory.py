@@ -27,6 +27,7 @@ class Reservation:
     held        with it
     admitted    the memory of its image is reserved
     may_borrow  memory may be lent to its spools
+    wait        begin and end of the wait for the memory of its image, of time.monotonic(); None before it
     """
 
     def __init__(self, resources: "Resources") -> None:
@@ -35,6 +36,7 @@ class Reservation:
         self.held = MemoryGauge()
         self.admitted = False
         self.may_borrow = True
+        self.wait: tuple[float, float] | None = None
 
     def hold(self, count: int) -> None:
         """Reserve `count` more bytes now. Raise LimitError if they never fit, BusyError if others need them."""
@@ -47,7 +49,11 @@ class Reservation:
 
         Raise LimitError if they never fit, BusyError if the queue is full or the wait too long.
         """
-        self._resources.await_room(self, count, still_wanted)
+        began = time.monotonic()
+        try:
+            self._resources.await_room(self, count, still_wanted)
+        finally:
+            self.wait = (began, time.monotonic())
 
     @property
     def most_bytes(self) -> int | None:
@@ -189,6 +195,11 @@ class Resources:
     def reserved_bytes(self) -> int:
         """Return the bytes that all requests have reserved together, and those that are lent to spools."""
         return self.held.bytes
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait for memory."""
+        return len(self._queue)
 
     def reservation(self) -> Reservation:
         """Begin a request: reserve its overhead. Raise BusyError if there is no room for it."""

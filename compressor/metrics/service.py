@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, GCCollector, Histogram, PlatformCo
 
 from compressor.metrics.registry import ServiceRegistry, memory_held
 from compressor.settings import Outcome, Report, Source
+from compressor.work_times import WorkTimes
 
 # From a thumbnail to a hundred megapixels; a call may wait for its sender.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
@@ -70,6 +71,10 @@ class Metrics(ServiceRegistry):
         """Count the CPU time of a call's work, which has ended; called in any thread."""
         for stage, seconds in stage_seconds.items():
             self.cpu.labels(stage).inc(seconds)
+
+    def worked(self, times: WorkTimes) -> None:
+        """Count the times of a call's work, which has ended; called in any thread."""
+        self.spent(times.stage_seconds)
 
     def refused(self) -> None:
         """Count a call that was rejected before it began, for want of a valid token."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
 import grpc
@@ -26,6 +26,7 @@ from compressor.service.reset import reset
 from compressor.settings import VERSION
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
+from compressor.work_times import WorkTimes
 
 GrpcContext = grpc.aio.ServicerContext[Any, Any]
 Work = Callable[[Call], None]
@@ -192,7 +193,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         handler = asyncio.current_task()
         assert handler is not None
         async with self._door.admitted(_address(context), deadline) as admitted:
-            with Call(self._codec, admitted, self._spent) as call:
+            with Call(self._codec, admitted, self._worked) as call:
                 tasks = {asyncio.create_task(self._feed(call, work, context, account))}
                 (call.feeding,) = tasks
 
@@ -212,9 +213,9 @@ class CompressorService(rpc.CompressorServiceServicer):
                         task.cancel()
                     admitted.forget()
 
-    def _spent(self, stage_seconds: Mapping[str, float]) -> None:
-        self._metrics.spent(stage_seconds)
-        self._door.learn(sum(stage_seconds.values()))
+    def _worked(self, times: WorkTimes) -> None:
+        self._metrics.worked(times)
+        self._door.learn(sum(times.stage_seconds.values()))
 
     async def _feed(self, call: Call, work: Work, context: GrpcContext, account: Account) -> None:
         """Move parts from the client into the inbox; the first one starts the work."""

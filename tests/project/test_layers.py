@@ -16,7 +16,7 @@ from tests import ROOT
 # layer do not import each other, except for `errors`; modules within a unit may.
 LAYERS = (
     {"errors", "accept"},
-    {"t81", "settings", "humanize", "icc", "usage", "atomic_write"},
+    {"t81", "settings", "humanize", "icc", "usage", "atomic_write", "work_times"},
     {"kernels"},
     {"spool", "ssimulacra2"},
     {"memory", "tiles", "cores", "bytestream", "window", "inputs", "scratch", "fork_server"},
