@@ -1,0 +1,68 @@
+"""Observation of calls: the id of each, its metrics, and its line in the log."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import grpc
+
+from compressor.metrics import Account, Metrics
+from compressor.service import request_id
+from compressor.service.grpc_log import GrpcLogFilter
+from compressor.service.request_log import log_request
+
+GrpcContext = grpc.aio.ServicerContext[Any, Any]
+
+# The account of the call that a task belongs to.
+_current: ContextVar[Account | None] = ContextVar("account", default=None)
+
+
+def _count_undelivered() -> None:
+    account = _current.get()
+    if account is not None:
+        account.undelivered = True
+
+
+# One for the process, as gRPC has one logger.
+grpc_log_filter = GrpcLogFilter(_count_undelivered)
+
+
+class CallObserver:
+    """Observes the calls of one server."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @contextlib.contextmanager
+    def call(self, method: str, context: GrpcContext, tenant: str | None = None) -> Iterator[Account]:
+        """Observe a call. Its id goes into the trailing metadata. A call that ends without a status was canceled, or
+        passed its deadline.
+
+        method  name of the RPC
+        """
+        metadata = context.invocation_metadata() or ()
+        account = Account(self._metrics, method, request_id.request_id_of(metadata), context.peer(), tenant)
+        context.set_trailing_metadata(((request_id.KEY, account.request_id),))
+        request_id.current.set(account.request_id)
+        _current.set(account)
+        try:
+            yield account
+        except (asyncio.CancelledError, GeneratorExit, grpc.aio.InternalError):
+            account.lose_client()
+            raise
+        except Exception as error:
+            if not isinstance(error, grpc.aio.BaseError):  # its own abortion
+                account.end("UNKNOWN", reason="internal")
+            raise
+        finally:
+            remaining = context.time_remaining()
+            account.end("DEADLINE_EXCEEDED" if remaining is not None and remaining <= 0 else "CANCELLED")
+            account.close()
+            log_request(account)
+
+    def reject_token(self, method: str, context: GrpcContext) -> None:
+        """Observe a call that is rejected before its handler begins, for want of a valid token."""
+        with self.call(method, context) as account:
+            account.end("UNAUTHENTICATED", "unauthenticated")
