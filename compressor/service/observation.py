@@ -1,4 +1,4 @@
-"""Observation of calls: the id of each, its metrics, and its line in the log."""
+"""Observation of calls: the id of each, its metrics, its line in the log, and its span."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from compressor.metrics import Account, Metrics
 from compressor.service import request_id
 from compressor.service.grpc_log import GrpcLogFilter
 from compressor.service.request_log import log_request
+from compressor.service.tracing import Tracing
 
 GrpcContext = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,10 +31,13 @@ grpc_log_filter = GrpcLogFilter(_count_undelivered)
 
 
 class CallObserver:
-    """Observes the calls of one server."""
+    """Observes the calls of one server.
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    tracing  makes a span of each call; None: there are no traces
+    """
+
+    def __init__(self, metrics: Metrics, tracing: Tracing | None = None) -> None:
+        self._metrics, self._tracing = metrics, tracing
 
     @contextlib.contextmanager
     def call(self, method: str, context: GrpcContext, tenant: str | None = None) -> Iterator[Account]:
@@ -45,6 +49,7 @@ class CallObserver:
         metadata = context.invocation_metadata() or ()
         account = Account(self._metrics, method, request_id.request_id_of(metadata), context.peer(), tenant)
         context.set_trailing_metadata(((request_id.KEY, account.request_id),))
+        parent = None if self._tracing is None else self._tracing.parent_of(metadata)
         request_id.current.set(account.request_id)
         _current.set(account)
         try:
@@ -60,7 +65,7 @@ class CallObserver:
             remaining = context.time_remaining()
             account.end("DEADLINE_EXCEEDED" if remaining is not None and remaining <= 0 else "CANCELLED")
             account.close()
-            log_request(account)
+            log_request(account, "" if self._tracing is None else self._tracing.record(account, parent))
 
     def reject_token(self, method: str, context: GrpcContext) -> None:
         """Observe a call that is rejected before its handler begins, for want of a valid token."""

@@ -12,17 +12,18 @@ from compressor.service.log_format import VALUE_CHARACTERS_MAX, FieldsMessage, L
 log = logging.getLogger("compressor.request")
 
 
-def log_request(account: Account) -> None:
+def log_request(account: Account, trace_id: str = "") -> None:
     """Log a request that has ended."""
     if log.isEnabledFor(logging.INFO):
-        log.info(FieldsMessage("request", fields_of(account)))
+        log.info(FieldsMessage("request", fields_of(account, trace_id)))
 
 
-def fields_of(account: Account) -> LogFields:
+def fields_of(account: Account, trace_id: str = "") -> LogFields:
     """Return the fields of a request's line. Those without a value are left out; times are in seconds."""
     report, source = account.report, account.source
     names = {
         "request_id": account.request_id,
+        "trace_id": trace_id,
         "method": account.method,
         "peer": account.peer,
         "tenant": account.tenant or "",

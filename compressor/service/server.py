@@ -26,6 +26,7 @@ from compressor.service.observation import CallObserver, grpc_log_filter
 from compressor.service.reset import note_creators
 from compressor.service.servicer import CompressorService
 from compressor.service.signals import until_signaled
+from compressor.service.tracing import tracing_of
 from compressor.usage import ProcessUsage
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -77,7 +78,8 @@ class Server:
         self.metrics = Metrics()
         # Read first: a server must not listen with incomplete settings of TLS or tokens.
         self._credentials = auth.server_credentials(config.tls_cert, config.tls_key, config.tls_client_ca)
-        self._observer = CallObserver(self.metrics)
+        self._tracing = tracing_of()
+        self._observer = CallObserver(self.metrics, self._tracing)
         self._interceptors = (
             [] if config.token_file is None else [auth.TokenInterceptor(config.token_file, self._observer.reject_token)]
         )
@@ -161,6 +163,8 @@ class Server:
             task.cancel()
         if self._admin is not None:
             await asyncio.to_thread(self._admin.close)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         log.info("stopped")
 
 

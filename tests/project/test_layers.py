@@ -48,6 +48,7 @@ DOORS = {
     "grpc_health": {"service", "client"},
     "grpc_reflection": {"service"},
     "grpc_status": {"service", "client"},
+    "opentelemetry": {"service"},
     "cryptography": {"certificates"},
     "prometheus_client": {"metrics"},
     "typer": {"cli"},
