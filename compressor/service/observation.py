@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -11,6 +11,7 @@ import grpc
 from compressor.metrics import Account, Metrics
 from compressor.service import request_id
 from compressor.service.grpc_log import GrpcLogFilter
+from compressor.service.request_id import CallMetadata
 from compressor.service.request_log import log_request
 from compressor.service.tracing import Tracing
 
@@ -40,15 +41,21 @@ class CallObserver:
         self._metrics, self._tracing = metrics, tracing
 
     @contextlib.contextmanager
-    def call(self, method: str, context: GrpcContext, tenant: str | None = None) -> Iterator[Account]:
-        """Observe a call. Its id goes into the trailing metadata. A call that ends without a status was canceled, or
-        passed its deadline.
+    def observe(
+        self,
+        method: str,
+        metadata: CallMetadata,
+        peer: str,
+        tenant: str | None = None,
+        remaining_seconds: Callable[[], float | None] = lambda: None,
+    ) -> Iterator[Account]:
+        """Observe a call of any transport. One that ends without a status was canceled, or passed its deadline.
 
-        method  name of the RPC
+        method             name of the RPC
+        metadata           of the call, with keys in lower case
+        remaining_seconds  returns the time until its deadline; None if it has none
         """
-        metadata = context.invocation_metadata() or ()
-        account = Account(self._metrics, method, request_id.request_id_of(metadata), context.peer(), tenant)
-        context.set_trailing_metadata(((request_id.KEY, account.request_id),))
+        account = Account(self._metrics, method, request_id.request_id_of(metadata), peer, tenant)
         parent = None if self._tracing is None else self._tracing.parent_of(metadata)
         request_id.current.set(account.request_id)
         _current.set(account)
@@ -57,15 +64,22 @@ class CallObserver:
         except (asyncio.CancelledError, GeneratorExit, grpc.aio.InternalError):
             account.lose_client()
             raise
-        except Exception as error:
-            if not isinstance(error, grpc.aio.BaseError):  # its own abortion
-                account.end("UNKNOWN", reason="internal")
+        except Exception:
+            account.end("UNKNOWN", reason="internal")
             raise
         finally:
-            remaining = context.time_remaining()
+            remaining = remaining_seconds()
             account.end("DEADLINE_EXCEEDED" if remaining is not None and remaining <= 0 else "CANCELLED")
             account.close()
             log_request(account, "" if self._tracing is None else self._tracing.record(account, parent))
+
+    @contextlib.contextmanager
+    def call(self, method: str, context: GrpcContext, tenant: str | None = None) -> Iterator[Account]:
+        """Observe a call of gRPC. Its id goes into the trailing metadata."""
+        metadata = context.invocation_metadata() or ()
+        with self.observe(method, metadata, context.peer(), tenant, context.time_remaining) as account:
+            context.set_trailing_metadata(((request_id.KEY, account.request_id),))
+            yield account
 
     def reject_token(self, method: str, context: GrpcContext) -> None:
         """Observe a call that is rejected before its handler begins, for want of a valid token."""
