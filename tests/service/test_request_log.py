@@ -226,3 +226,29 @@ def test_serve_logs_in_the_format_that_was_asked_for(workers: int) -> None:
     (line,) = [line for line in lines if line["event"] == "request"]
     assert line["code"] == "OK" and (line["pid"] == process.pid) == (workers == 1)
     assert process.returncode == 0
+
+
+def test_a_call_that_is_refused_at_the_door_is_logged() -> None:
+    go = threading.Event()
+
+    def parts() -> Iterator[pb.CompressRequest]:
+        yield pb.CompressRequest(settings=pb.Settings())
+        yield pb.CompressRequest(chunk=file_of(500))
+        go.wait(10)
+
+    with logged() as log, Running(fake_codec(), max_concurrent_calls=1) as running:
+        with grpc.insecure_channel(running.address) as channel:
+            stub = rpc.CompressorServiceStub(channel)
+            first = stub.Compress(parts())
+            next(first)
+            second = stub.Compress(parts(), metadata=(("x-request-id", "id-2"),))
+            assert next(second).failure.message
+            assert second.code() is grpc.StatusCode.UNAVAILABLE
+            assert dict(second.trailing_metadata())["x-request-id"] == "id-2"
+            assert eventually(lambda: log.requests)
+            first.cancel()
+        go.set()
+
+    line = log.requests[0]
+    assert (line["request_id"], line["code"], line["reason"]) == ("id-2", "UNAVAILABLE", "busy")
+    assert line["duration_seconds"] < 1 and "receive_seconds" not in line
