@@ -366,6 +366,18 @@ TokenFile = Annotated[
     str | None,
     option("token_file", "File of bearer tokens, one per line; each call must present one of them.", metavar="FILE"),
 ]
+LogFormat = Annotated[
+    str,
+    option(
+        "log_format",
+        "Format of the log on standard error, a line for each request: text, json or logfmt.",
+        metavar="FORMAT",
+    ),
+]
+LogLevel = Annotated[
+    str,
+    option("log_level", "The least severe messages to log: debug, info, warning or error.", metavar="LEVEL"),
+]
 
 
 # --- of clients of a service, together with tls_cert and tls_key ---------------------------------------------------

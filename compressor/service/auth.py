@@ -29,10 +29,10 @@ def server_credentials(cert: str | None, key: str | None, client_ca: str | None)
 class TokenInterceptor(grpc.aio.ServerInterceptor):
     """Rejects calls without `authorization: Bearer TOKEN`, except those of gRPC's own services: probes have no token.
 
-    on_rejected  called for each
+    on_rejected  called for each, with the name of its method and its context
     """
 
-    def __init__(self, token_file: str, on_rejected: Callable[[], None]) -> None:
+    def __init__(self, token_file: str, on_rejected: Callable[[str, Any], None]) -> None:
         self._on_rejected = on_rejected
         self._tokens = [token.encode() for token in credentials.read_tokens(token_file)]
 
@@ -46,16 +46,18 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         found = [hmac.compare_digest(token, known) for known in self._tokens]  # all of them, in constant time
         if any(found):
             return handler
-        self._on_rejected()
-        return _rejecting(handler)
+        method = handler_call_details.method.rpartition("/")[2]
+        return _rejecting(handler, lambda context: self._on_rejected(method, context))
 
 
-def _rejecting(handler: Any) -> Any:
+def _rejecting(handler: Any, on_rejected: Callable[[Any], None]) -> Any:
     async def stream(request: Any, context: Any) -> Any:
+        on_rejected(context)
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, "needs `authorization: Bearer TOKEN`")
         yield
 
     async def single(request: Any, context: Any) -> Any:
+        on_rejected(context)
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, "needs `authorization: Bearer TOKEN`")
 
     if handler.response_streaming:

@@ -31,6 +31,8 @@ class ServerConfig:
     tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if
                           all of them are complete, valid now and match each other
     token_file            a bearer token on each line; calls without one of them are UNAUTHENTICATED
+    log_format            text, json or logfmt
+    log_level             debug, info, warning or error
     footprint             basis of the estimates of energy and carbon
     """
 
@@ -55,6 +57,8 @@ class ServerConfig:
     tls_key: str | None = None
     tls_client_ca: str | None = None
     token_file: str | None = None
+    log_format: str = "text"
+    log_level: str = "info"
     footprint: Basis = field(default_factory=Basis)
 
 

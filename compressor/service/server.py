@@ -14,6 +14,7 @@ from compressor.calls.admission import Door, DoorLimits
 from compressor.calls.call import CALL_BYTES, OUTPUT_BYTES_MAX, Codec
 from compressor.calls.patience import Patience
 from compressor.calls.threads import CallThreads
+from compressor.cores import cores
 from compressor.footprint import AccruedUsage
 from compressor.humanize import human_bytes
 from compressor.memory import Resources
@@ -22,10 +23,12 @@ from compressor.metrics.admin import Admin
 from compressor.service import auth, malloc
 from compressor.service.config import Listening, ServerConfig, spool_budget_of
 from compressor.service.energy import export_energy
+from compressor.service.observation import CallObserver, grpc_log_filter
 from compressor.service.reset import note_creators
 from compressor.service.servicer import CompressorService
 from compressor.service.signals import until_signaled
 from compressor.service.spool_watch import SpoolWatch
+from compressor.service.tracing import tracing_of
 from compressor.usage import ProcessUsage
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -78,8 +81,10 @@ class Server:
         self.metrics = Metrics()
         # Read first: a server must not listen with incomplete settings of TLS or tokens.
         self._credentials = auth.server_credentials(config.tls_cert, config.tls_key, config.tls_client_ca)
+        self._tracing = tracing_of()
+        self._observer = CallObserver(self.metrics, self._tracing)
         self._interceptors = (
-            [] if config.token_file is None else [auth.TokenInterceptor(config.token_file, self.metrics.refused)]
+            [] if config.token_file is None else [auth.TokenInterceptor(config.token_file, self._observer.reject_token)]
         )
         resources = codec.resources
         self._usage = ProcessUsage(since_start=True, idle_memory=True)  # compiling kernels included
@@ -90,6 +95,7 @@ class Server:
             resources.spools.whole, lambda: resources.spooled_bytes, lambda: disk.files, lambda: disk.errors
         )
         self._spool_watch = SpoolWatch(disk, self._spool_changed)
+        self.metrics.watch_queues({"memory": lambda: resources.waiting, "cores": lambda: cores.waiting})
         if config.workers == 1:
             export_energy(self.metrics, config.footprint, accrued)
         self.after_activity: Callable[[], None] = lambda: None
@@ -113,11 +119,12 @@ class Server:
         )
         self._door = Door(resources, limits, patience)
         threads = CallThreads(config.max_concurrent_calls)
-        self._service = CompressorService(codec, self.metrics, config.footprint, self._door, threads)
+        self._service = CompressorService(codec, self._observer, config.footprint, self._door, threads)
 
     async def start(self) -> None:
         """Listen, warm up, and only then report SERVING."""
         config = self.config
+        grpc_log_filter.install()
         note_creators(asyncio.get_running_loop())
         self._server = grpc.aio.server(interceptors=self._interceptors, options=channel_options(config))
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
@@ -176,6 +183,8 @@ class Server:
             task.cancel()
         if self._admin is not None:
             await asyncio.to_thread(self._admin.close)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         log.info("stopped")
 
 

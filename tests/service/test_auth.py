@@ -45,7 +45,7 @@ def test_calls_without_the_token_are_refused_but_probes_are_not(tmp_path: Path) 
 def test_a_file_without_tokens_is_a_settings_error(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("\n")
     with pytest.raises(SettingsError, match="token_file"):
-        TokenInterceptor(str(tmp_path / "tokens"), lambda: None)
+        TokenInterceptor(str(tmp_path / "tokens"), lambda method, context: None)
 
 
 def test_tls(certificate: tuple[Path, Path]) -> None:
