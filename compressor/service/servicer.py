@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import cast
@@ -31,7 +32,9 @@ from compressor.work_times import WorkTimes
 
 Work = Callable[[Call], None]
 
-REFUSED_IN_BAND_MAX = 64  # refused calls at a time that get their failure as a message, too, which may have to wait
+# Of refused calls that get their failure as a message, too: at a time, since it may have to wait, and seconds between
+# two of them. It takes a third of the CPU time of a refusal, and all that is needed where many calls are refused.
+IN_BAND_MAX, IN_BAND_SECONDS = 64, 0.02
 
 
 class CompressorService(rpc.CompressorServiceServicer):
@@ -50,7 +53,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         self._footprint = footprint
         self._observer = observer
         self._door, self._threads = door, threads
-        self._refused_in_band = 0
+        self._refused_in_band, self._refused_at = 0, -math.inf
         self.draining = False
         self.had_activity = False
 
@@ -88,7 +91,7 @@ class CompressorService(rpc.CompressorServiceServicer):
                 call = await stack.enter_async_context(self._call(work, context, account))
             except CompressorError as error:
                 failure = _failure(error, account)
-                if self._refused_in_band < REFUSED_IN_BAND_MAX:
+                if self._may_refuse_in_band():
                     with self._in_band():
                         yield kind(failure=failure)
                 await status.abort(context, failure)
@@ -154,6 +157,13 @@ class CompressorService(rpc.CompressorServiceServicer):
 
     def _identity(self) -> tuple[tuple[str, str], ...]:
         return (("compressor-version", VERSION), ("compressor-draining", str(self.draining).lower()))
+
+    def _may_refuse_in_band(self) -> bool:
+        now = time.monotonic()
+        if self._refused_in_band >= IN_BAND_MAX or now - self._refused_at < IN_BAND_SECONDS:
+            return False
+        self._refused_at = now
+        return True
 
     @contextlib.contextmanager
     def _in_band(self) -> Iterator[None]:
