@@ -62,6 +62,9 @@ class Metrics(ServiceRegistry):
             "reason",
         )
         self.outcomes = counter("outcomes_total", "Images to be compressed, by outcome.", "outcome")
+        self.reloads = counter("config_reloads_total", "Files of certificates or tokens read again.", "outcome")
+        for outcome in ("success", "failure"):
+            self.reloads.labels(outcome)
         for stage in STAGES:
             self.cpu.labels(stage)
         for outcome in OUTCOMES:
@@ -79,6 +82,16 @@ class Metrics(ServiceRegistry):
         """Count a call that was rejected before it began, for want of a valid token."""
         self.requests.labels("UNAUTHENTICATED", NO_PATH).inc()
         self.rejected.labels("unauthenticated").inc()
+
+    def reloaded(self, outcome: str) -> None:
+        """Count files that were read again, or that could not be used; called in any thread."""
+        self.reloads.labels(outcome).inc()
+
+    def watch_certificate(self, expiry: Callable[[], float]) -> None:
+        """Export at each scrape when the server's certificate ends, in seconds since 1970."""
+        text = "When the first certificate of the server's chain expires."
+        name = "tls_certificate_expiry_timestamp_seconds"
+        Gauge(name, text, namespace="compressor", registry=self.registry).set_function(expiry)
 
     def watch_memory(
         self, budget_bytes: int, reserved_bytes: Callable[[], int], byte_seconds: Callable[[], float]

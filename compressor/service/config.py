@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from compressor.errors import SettingsError
 from compressor.footprint import Basis
 from compressor.spool_directory import SpoolDirectory
 
@@ -30,7 +31,10 @@ class ServerConfig:
     grace_seconds         for running calls to end when the server stops
     tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if
                           all of them are complete, valid now and match each other
-    token_file            a bearer token on each line; calls without one of them are UNAUTHENTICATED
+    token_file            tenants, with the hashes of their bearer tokens and their quotas (`tenants`); a call without a
+                          known token is UNAUTHENTICATED
+    reflection            whether clients may ask for the services: "on", "token": only with a token, "off"; None:
+                          "token" with `token_file`, else "on"
     footprint             basis of the estimates of energy and carbon
     """
 
@@ -55,7 +59,14 @@ class ServerConfig:
     tls_key: str | None = None
     tls_client_ca: str | None = None
     token_file: str | None = None
+    reflection: Literal["on", "token", "off"] | None = None
     footprint: Basis = field(default_factory=Basis)
+
+    def __post_init__(self) -> None:
+        if self.reflection not in (None, "on", "token", "off"):
+            raise SettingsError("reflection", f"is {self.reflection!r}, must be on, token or off")
+        if self.reflection == "token" and self.token_file is None:
+            raise SettingsError("reflection", "is token, and needs token_file")
 
 
 def spool_budget_of(config: ServerConfig) -> int | None:

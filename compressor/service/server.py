@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from compressor import wire
 from compressor.calls.admission import Door, DoorLimits
@@ -19,12 +18,14 @@ from compressor.humanize import human_bytes
 from compressor.memory import Resources
 from compressor.metrics import Metrics
 from compressor.metrics.admin import Admin
-from compressor.service import auth, malloc
+from compressor.service import malloc
+from compressor.service.access import PortAccess
 from compressor.service.config import Listening, ServerConfig, spool_budget_of
 from compressor.service.energy import export_energy
+from compressor.service.reflection import add_reflection
 from compressor.service.reset import note_creators
 from compressor.service.servicer import CompressorService
-from compressor.service.signals import until_signaled
+from compressor.service.signals import reload_on_hangup, until_signaled
 from compressor.service.spool_watch import SpoolWatch
 from compressor.usage import ProcessUsage
 from compressor.v1 import compressor_pb2 as pb
@@ -77,10 +78,7 @@ class Server:
         self.config = config
         self.metrics = Metrics()
         # Read first: a server must not listen with incomplete settings of TLS or tokens.
-        self._credentials = auth.server_credentials(config.tls_cert, config.tls_key, config.tls_client_ca)
-        self._interceptors = (
-            [] if config.token_file is None else [auth.TokenInterceptor(config.token_file, self.metrics.refused)]
-        )
+        self.access = PortAccess(config, self.metrics)
         resources = codec.resources
         self._usage = ProcessUsage(since_start=True, idle_memory=True)  # compiling kernels included
         accrued = AccruedUsage(config.footprint, self._usage, resources.held.byte_seconds)
@@ -119,16 +117,17 @@ class Server:
         """Listen, warm up, and only then report SERVING."""
         config = self.config
         note_creators(asyncio.get_running_loop())
-        self._server = grpc.aio.server(interceptors=self._interceptors, options=channel_options(config))
+        self._server = grpc.aio.server(interceptors=self.access.interceptors, options=channel_options(config))
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server)
+        if self.access.reflection:
+            add_reflection((SERVICE, "grpc.health.v1.Health"), self._server)
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
-        if self._credentials is None:
+        if self.access.credentials is None:
             self.port = self._server.add_insecure_port(config.address)
         else:
-            self.port = self._server.add_secure_port(config.address, self._credentials)
+            self.port = self._server.add_secure_port(config.address, self.access.credentials)
         if config.metrics_address is not None:
             host, _, port = config.metrics_address.rpartition(":")
             self._admin = Admin(host.strip("[]"), int(port), self.metrics.wsgi, self._is_ready)
@@ -139,7 +138,7 @@ class Server:
         self._usage.settle()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         await self._spool_watch.check()
-        repeated = (self._trim(), self._door.watch(), self._spool_watch.run())
+        repeated = (self._trim(), self._door.watch(), self._spool_watch.run(), self.access.watch())
         self._background = [asyncio.create_task(work) for work in repeated]
         self.ready = True
         log.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
@@ -185,6 +184,7 @@ async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Listening]
         server = Server(config, codec)
         await server.start()
         handle_interrupt()
+        reload_on_hangup(server.access.reload)
         if on_ready is not None:
             on_ready(server)
         await stopped.wait()

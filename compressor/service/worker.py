@@ -88,6 +88,9 @@ class WorkerServer:
                         self._shares.grow(message["resource"], message["bytes"])
                     case "limit":
                         self._shares.limit(message["resource"], message["ceiling"])
+                    case "reload":
+                        with contextlib.suppress(RuntimeError):  # the loop is closed: it has drained
+                            self._loop.call_soon_threadsafe(self._server.access.reload)
                     case "collect":
                         self._send_metrics("collected")
                     case "drain":
@@ -113,6 +116,7 @@ async def run_worker(link: Link, start: Mapping[str, Any], codec_of: Callable[[R
 def main(codec_of: Callable[[Resources], Codec] = codec_of_pipeline) -> None:
     """Run a worker. The argument is the number of the file descriptor of its link. Tests replace the codec."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the first process gets it, and sends a message
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s", level=logging.INFO)
     malloc.return_freed_memory()
     threading.stack_size(STACK_BYTES)

@@ -30,12 +30,12 @@ from tests.service.running import Running, eventually
 
 SERVERS = {
     "plain": {},
-    "tokens": {"token_file": "tokens"},
+    "tokens": {"token_file": "tenants"},
     "tls": {"tls_cert": "server.crt", "tls_key": "server.key"},
-    "tls-tokens": {"tls_cert": "server.crt", "tls_key": "server.key", "token_file": "tokens"},
+    "tls-tokens": {"tls_cert": "server.crt", "tls_key": "server.key", "token_file": "tenants"},
     "mutual": {"tls_cert": "server.crt", "tls_key": "server.key", "tls_client_ca": "ca.crt"},
     "mutual-tokens": {
-        "tls_cert": "server.crt", "tls_key": "server.key", "tls_client_ca": "ca.crt", "token_file": "tokens",
+        "tls_cert": "server.crt", "tls_key": "server.key", "tls_client_ca": "ca.crt", "token_file": "tenants",
     },
     "elsewhere": {"tls_cert": "far.crt", "tls_key": "far.key"},
 }  # fmt: skip
