@@ -366,6 +366,20 @@ ReflectionOption = Annotated[
         show_default="token with --token-file, else on",
     ),
 ]
+Formats = Annotated[
+    str | None,
+    option(
+        "formats",
+        "Formats of source files that are decoded; others are rejected.",
+        metavar="FORMAT,…",
+        show_default="all",
+    ),
+]
+
+
+def formats_of(text: str | None) -> tuple[str, ...] | None:
+    """Parse a list of formats: "jpeg,png"."""
+    return None if text is None else tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
 # --- of clients of a service, together with tls_cert and tls_key ---------------------------------------------------

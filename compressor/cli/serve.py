@@ -42,6 +42,7 @@ def serve(
     tls_client_ca: opt.TlsClientCa = None,
     token_file: opt.TokenFile = None,
     reflection: opt.ReflectionOption = None,
+    formats: opt.Formats = None,
     profile: BasisProfile = None,
     storage: BasisStorage = None,
     originals_deleted: OriginalsDeleted = False,
@@ -67,6 +68,7 @@ def serve(
             sys.stdout.flush()
 
         footprint = basis_of({name: options.pop(name) for name in BASIS})
+        options["formats"] = opt.formats_of(formats)
         run_service(ServerConfig(**options, footprint=footprint), on_ready=print_address)
 
 

@@ -1,16 +1,21 @@
 """The configuration of a server. It imports no gRPC, which a process without calls does not need."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from compressor.errors import SettingsError
 from compressor.footprint import Basis
+from compressor.service import limits
 from compressor.spool_directory import SpoolDirectory
+
+# Values of numbers that are no numbers.
+OTHER_VALUES: Mapping[str, tuple[object, ...]] = {"spool_budget": (None, "auto"), "max_calls_per_peer": (None,)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """The configuration of a server.
+    """The configuration of a server. Raises SettingsError for values outside `limits`.
 
     workers               processes that serve calls; 1: this one
     address               host:port of gRPC; port 0 takes a free one
@@ -35,6 +40,7 @@ class ServerConfig:
                           known token is UNAUTHENTICATED
     reflection            whether clients may ask for the services: "on", "token": only with a token, "off"; None:
                           "token" with `token_file`, else "on"
+    formats               formats of source files that are decoded; None: all
     footprint             basis of the estimates of energy and carbon
     """
 
@@ -60,9 +66,20 @@ class ServerConfig:
     tls_client_ca: str | None = None
     token_file: str | None = None
     reflection: Literal["on", "token", "off"] | None = None
+    formats: tuple[str, ...] | None = None
     footprint: Basis = field(default_factory=Basis)
 
     def __post_init__(self) -> None:
+        for name in limits.LIMITS:
+            value = getattr(self, name)
+            if value not in OTHER_VALUES.get(name, ()):
+                limits.check_number(name, value)
+        limits.check_window(self.window_bytes, self.memory_budget)
+        limits.check_address("address", self.address)
+        if self.metrics_address is not None:
+            limits.check_address("metrics_address", self.metrics_address)
+        if self.formats is not None:
+            limits.check_formats(self.formats)
         if self.reflection not in (None, "on", "token", "off"):
             raise SettingsError("reflection", f"is {self.reflection!r}, must be on, token or off")
         if self.reflection == "token" and self.token_file is None:

@@ -1,6 +1,8 @@
 """The server: gRPC with health and reflection on one port, metrics over HTTP on another, and a graceful shutdown."""
 
 import asyncio
+import dataclasses
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -79,6 +81,7 @@ class Server:
         self.metrics = Metrics()
         # Read first: a server must not listen with incomplete settings of TLS or tokens.
         self.access = PortAccess(config, self.metrics)
+        codec = codec_of_formats(codec, config.formats)
         resources = codec.resources
         self._usage = ProcessUsage(since_start=True, idle_memory=True)  # compiling kernels included
         accrued = AccruedUsage(config.footprint, self._usage, resources.held.byte_seconds)
@@ -200,6 +203,19 @@ def serve_alone(config: ServerConfig, on_ready: Callable[[Listening], None] | No
 
         codec = pipeline_codec(resources_of(config))
     asyncio.run(run(config, codec, on_ready))
+
+
+def codec_of_formats(codec: Codec, formats: tuple[str, ...] | None) -> Codec:
+    """Return a codec that decodes files of these formats only; None: all."""
+    if formats is None:
+        return codec
+    accepted = frozenset(formats)
+    return dataclasses.replace(
+        codec,
+        stream=functools.partial(codec.stream, formats=accepted),
+        inspect=functools.partial(codec.inspect, formats=accepted),
+        unarchive=functools.partial(codec.unarchive, formats=accepted),
+    )
 
 
 def resources_of(config: ServerConfig) -> Resources:

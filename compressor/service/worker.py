@@ -33,7 +33,8 @@ def config_from(values: Mapping[str, Any]) -> ServerConfig:
     """Return the configuration that `dataclasses.asdict` made."""
     basis = values["footprint"]
     profile = None if basis["profile"] is None else Profile(basis["profile"])
-    return ServerConfig(**dict(values) | {"footprint": Basis(**basis | {"profile": profile})})
+    formats = None if values["formats"] is None else tuple(values["formats"])  # JSON has lists
+    return ServerConfig(**dict(values) | {"footprint": Basis(**basis | {"profile": profile}), "formats": formats})
 
 
 def codec_of_pipeline(resources: Resources) -> Codec:
