@@ -25,7 +25,7 @@ class Pem:
         self,
         name: str,
         issuer: "Pem | None" = None,
-        days: tuple[int, int] = (-1, 2),
+        days: tuple[float, float] = (-1, 2),
         names: tuple[str, ...] = LOCAL,
         key: Any = None,
     ) -> None:

@@ -1,6 +1,7 @@
 """Who may call a service: the TLS and the tokens of its port, reloaded when their files change."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import grpc
 
@@ -15,13 +16,15 @@ from compressor.service.tls import ServerTls
 class PortAccess:
     """TLS, tokens and reflection of a port. Raises SettingsError if one of the files can't be used.
 
+    on_rejected   called for each call that is rejected for want of a token, with the name of its method and its context
+
     credentials   None: the port speaks plaintext
     tenants       None: no call needs a token
     interceptors  of the gRPC server
     reflection    whether the services are described at all
     """
 
-    def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
+    def __init__(self, config: ServerConfig, metrics: Metrics, on_rejected: Callable[[str, Any], None]) -> None:
         files: list[WatchedFiles] = []
         self.credentials: grpc.ServerCredentials | None = None
         self.tenants: Tenants | None = None
@@ -36,7 +39,7 @@ class PortAccess:
             self.tenants = Tenants(config.token_file)
             files.append(WatchedFiles("tokens", [config.token_file], self.tenants.load))
             open_methods = (HEALTH, REFLECTION) if config.reflection == "on" else (HEALTH,)
-            self.interceptors = [TokenInterceptor(self.tenants, open_methods, metrics.refused)]
+            self.interceptors = [TokenInterceptor(self.tenants, open_methods, on_rejected)]
         self._reloader = Reloader(files, metrics.reloaded)
 
     async def watch(self) -> None:

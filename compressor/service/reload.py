@@ -72,7 +72,7 @@ class Reloader:
         """Watch the files until the task is cancelled. On a thread: a file system may be slow."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._requested.wait(), POLL_SECONDS)
+                await asyncio.wait_for(self._requested.wait(), POLL_SECONDS if self._files else None)
             is_requested = self._requested.is_set()
             self._requested.clear()
             await asyncio.to_thread(self._reload, is_requested)
@@ -87,10 +87,11 @@ class Reloader:
             before, files.problem = files.problem, ""
             try:
                 files.load()
-            except SettingsError as error:
+            except Exception as error:  # a bug, too, must not end the watching
                 files.problem = str(error)
                 if is_requested or files.problem != before:
-                    log.error("%s; the previous %s stay in use", error, files.title)
+                    bug = None if isinstance(error, SettingsError) else error
+                    log.error("%s; the previous %s stay in use", error, files.title, exc_info=bug)
                     self._on_outcome("failure")
             else:
                 log.info("%s were read again", files.title)

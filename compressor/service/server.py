@@ -80,7 +80,7 @@ class Server:
         self.config = config
         self.metrics = Metrics()
         # Read first: a server must not listen with incomplete settings of TLS or tokens.
-        self.access = PortAccess(config, self.metrics)
+        self.access = PortAccess(config, self.metrics, lambda method, context: self.metrics.refused())
         codec = codec_of_formats(codec, config.formats)
         resources = codec.resources
         self._usage = ProcessUsage(since_start=True, idle_memory=True)  # compiling kernels included

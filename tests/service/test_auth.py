@@ -109,7 +109,7 @@ async def test_the_handler_finds_the_tenant_of_its_call_and_of_no_other(tmp_path
         "Name": grpc.unary_stream_rpc_method_handler(name),
         "Open": grpc.unary_unary_rpc_method_handler(open_name),
     }
-    server = grpc.aio.server(interceptors=[TokenInterceptor(tenants, ("/a.B/Open",), lambda: None)])
+    server = grpc.aio.server(interceptors=[TokenInterceptor(tenants, ("/a.B/Open",), lambda method, context: None)])
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("a.B", methods)])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

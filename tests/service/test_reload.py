@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from compressor.client import Access, connect
 from compressor.errors import CompressorError, SettingsError
-from compressor.service import reload
+from compressor.service import reload, tenants
 from compressor.service.reload import WatchedFiles
 from compressor.service.tenants import line_of
 from tests.pem import Pem, pems, write
@@ -136,6 +136,24 @@ def test_a_bad_certificate_leaves_the_old_one_and_is_reported_once(
         assert eventually(lambda: reloads(running, "success") == 1)
 
 
+def test_a_certificate_that_expires_is_replaced_while_its_server_runs(folder: Path) -> None:
+    short = Pem("server", pems()["ca"], days=(-1, 3 / 86400))
+    (folder / "tls.crt").write_bytes(short.cert)
+    (folder / "tls.key").write_bytes(short.private())
+    with Running(fake_codec(), tls_cert="tls.crt", tls_key="tls.key") as running:
+        with connect(running.address, Access(tls_ca="ca.crt")) as client:
+            assert client.compress(b"FAKEhalf").data
+            end = value(running, "compressor_tls_certificate_expiry_timestamp_seconds")
+            assert end == loaded(short).not_valid_after_utc.timestamp()
+            time.sleep(max(0.0, end + 1.1 - time.time()))
+            assert client.compress(b"FAKEhalf").data, "it has connected before"
+        assert not accepted(running.address, tls_ca="ca.crt")
+        replace(folder / "tls.crt", pems()["server"].cert)
+        replace(folder / "tls.key", pems()["server"].private())
+        assert eventually(lambda: presented(running.address) == loaded(pems()["server"]))
+        assert accepted(running.address, tls_ca="ca.crt")
+
+
 def test_authorities_of_clients_are_replaced_too(folder: Path) -> None:
     other = Pem("client", pems()["other-ca"], names=())
     (folder / "other.crt").write_bytes(other.cert)
@@ -200,6 +218,20 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
     assert files.have_changed()
     files.load()
     assert read == ["old", "newer"] and not files.have_changed()
+
+
+def test_a_bug_while_files_are_read_does_not_end_the_watching(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "hashes").write_text(line_of("shop", "first-token"))
+    with Running(fake_codec(), token_file="hashes") as running:
+        with monkeypatch.context() as patch:
+            patch.setattr(tenants, "read_lines", lambda path: 1 // 0)
+            replace(folder / "hashes", line_of("shop", "second-token").encode())
+            assert eventually(lambda: reloads(running, "failure") == 1)
+            assert accepted(running.address, token_file="tokens")
+        assert eventually(lambda: not accepted(running.address, token_file="tokens"))
+    assert [record.exc_info is not None for record in caplog.records if record.levelno == logging.ERROR] == [True]
 
 
 def test_a_server_does_not_start_with_what_it_would_not_reload(folder: Path) -> None:
