@@ -33,11 +33,12 @@ def parse_size(text: str) -> int:
     digits = text[: len(text) - len(text.lstrip("0123456789."))]
     try:
         count = float(digits) * SIZE_UNITS[unit]
-    except (KeyError, ValueError):
+        whole = int(count)
+    except (KeyError, ValueError, OverflowError):
         raise ValueError(f"{text!r} is not a size such as 65536, 512KiB, 256MiB or 2GiB") from None
-    if count != int(count):
+    if count != whole:
         raise ValueError(f"{text!r} is not a whole number of bytes")
-    return int(count)
+    return whole
 
 
 def human_seconds(seconds: float) -> str:

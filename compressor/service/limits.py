@@ -3,7 +3,6 @@
 They are checked when a `ServerConfig` is made, before anything starts or listens. Each error names the setting.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +39,7 @@ def check_number(field: str, value: Any) -> None:
     low, high = LIMITS[field]
     kinds = int if isinstance(low, int) else (int, float)
     is_number = isinstance(value, kinds) and not isinstance(value, bool)
-    if not is_number or not (math.isfinite(value) and low <= value <= high):
+    if not is_number or not low <= value <= high:  # NaN is neither
         raise SettingsError(field, f"is {value!r}, must be {low:.16g} to {high:.16g}")
 
 
