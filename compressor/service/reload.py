@@ -47,11 +47,12 @@ class WatchedFiles:
         self._used = signature_of(self._paths)  # before they are read, so that a later change is seen
         self._load()
 
-    def have_changed(self) -> bool:
-        """Return whether the files have changed since they were read, but not since the last call: whoever replaces a
-        certificate and its key writes them one after the other."""
+    def are_due(self) -> bool:
+        """Return whether to read the files again: they have changed, or could not be used, which time may have cured (a
+        certificate was not valid yet). Not if they have changed since the last call: whoever replaces a certificate and
+        its key writes them one after the other."""
         before, self._seen = self._seen, signature_of(self._paths)
-        return self._seen == before != self._used
+        return self._seen == before and (self._seen != self._used or self.problem != "")
 
 
 class Reloader:
@@ -81,8 +82,7 @@ class Reloader:
         if is_requested and not self._files:
             log.info("SIGHUP: there are no files of certificates or tokens to read again")
         for files in self._files:
-            # Files that could not be used are tried again: a certificate may not have been valid yet.
-            if not files.have_changed() and not files.problem and not is_requested:
+            if not files.are_due() and not is_requested:
                 continue
             before, files.problem = files.problem, ""
             try:

@@ -21,6 +21,7 @@ from compressor.service.serve import serve
 from compressor.service.server import resources_of
 from compressor.settings import Settings
 from compressor.sniff import FORMAT_SUFFIXES
+from tests import ROOT
 from tests.service.fake_pipeline import fake_codec
 from tests.service.running import LOCAL
 
@@ -73,6 +74,13 @@ def test_the_table_has_every_number_of_the_configuration() -> None:
     assert numbers == LIMITS.keys()
     defaults = ServerConfig()
     assert all(getattr(defaults, name) in others for name, others in OTHER_VALUES.items())
+
+
+def test_the_documentation_has_every_row_of_the_table() -> None:
+    page = (ROOT / "docs" / "service.md").read_text()
+    table = page.partition("| setting | from | to |")[2].partition("\n\n")[0]
+
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == LIMITS.keys()
 
 
 def test_a_window_is_a_part_of_the_budget_at_most() -> None:

@@ -192,15 +192,28 @@ def test_a_pair_of_files_is_read_once_both_have_been_written(tmp_path: Path) -> 
     key.write_text("1")
     read: list[str] = []
     files = WatchedFiles("pair", [str(cert), str(key)], lambda: read.append(cert.read_text() + key.read_text()))
-    assert not files.have_changed()
+    assert not files.are_due()
     replace(cert, b"2")
-    assert not files.have_changed(), "it has just changed"
+    assert not files.are_due(), "it has just changed"
     replace(key, b"2")
-    assert not files.have_changed(), "the other one has just changed"
-    assert files.have_changed()
+    assert not files.are_due(), "the other one has just changed"
+    assert files.are_due()
     files.load()
-    assert not files.have_changed() and not files.have_changed()
+    assert not files.are_due() and not files.are_due()
     assert read == ["11", "22"]
+
+
+def test_files_that_can_not_be_used_are_tried_again_unless_they_are_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.write_text("1")
+    files = WatchedFiles("tokens", [str(path)], lambda: None)
+    files.problem = "not valid yet"
+    assert files.are_due() and files.are_due()
+    replace(path, b"")
+    assert not files.are_due()
+    replace(path, b"2")
+    assert not files.are_due()
+    assert files.are_due()
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> None:
@@ -214,10 +227,10 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
             replace(path, b"newer")
 
     files = WatchedFiles("tokens", [str(path)], load)
-    assert not files.have_changed()
-    assert files.have_changed()
+    assert not files.are_due()
+    assert files.are_due()
     files.load()
-    assert read == ["old", "newer"] and not files.have_changed()
+    assert read == ["old", "newer"] and not files.are_due()
 
 
 def test_a_bug_while_files_are_read_does_not_end_the_watching(

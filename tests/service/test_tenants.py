@@ -16,6 +16,7 @@ from compressor.client import Access, connect
 from compressor.errors import SettingsError
 from compressor.service.quotas import QuotaLimits
 from compressor.service.tenants import Tenants, line_of, new_token, read_lines
+from tests import ROOT
 
 HASH = hashlib.sha256(b"secret").hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()
@@ -83,6 +84,14 @@ def test_an_invalid_line_is_named_by_its_number_and_not_shown(tmp_path: Path, li
         read(tmp_path, f"{line_of('shop', 'first')}\n{line}\n")
     assert caught.value.field == "token_file"
     assert HASH[:8] not in str(caught.value) and "a-token-as-it-is" not in str(caught.value)
+
+
+def test_the_file_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "service.md").read_text()
+    example = page.partition("### Tenants\n\n```\n")[2].partition("```")[0]
+    limits = QuotaLimits(calls=10, bytes=50_000_000, memory=64 << 20)
+
+    assert read(tmp_path, example) == [("shop", limits), ("shop", limits), ("reports", QuotaLimits())]
 
 
 def test_a_file_has_from_one_to_a_thousand_tokens(tmp_path: Path) -> None:
