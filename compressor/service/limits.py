@@ -22,7 +22,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "window_bytes": (1 << 14, (1 << 31) - 1),
     "header_seconds": (0.1, 86400.0),
     "idle_seconds": (0.1, 86400.0),
-    "min_bytes_per_second": (0, 1 << 30),
+    "min_bytes_per_second": (1, 1 << 30),
     "max_call_seconds": (0.1, 604800.0),
     "queue_seconds": (0.001, 86400.0),
     "max_concurrent_calls": (1, 65536),
