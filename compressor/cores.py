@@ -27,12 +27,23 @@ class Demand:
     least_seconds     in all, at least
     spent_seconds     so far
     deadline          when the call must have ended; None if there is no such time
+    waited_seconds    time in the queue for a core so far
+    first_wait        begin and end of its first wait for a core; None if it has not waited
     """
 
     def __init__(self, deadline: float | None = None) -> None:
         self._came = time.monotonic()
         self.expected_seconds = self.least_seconds = self.spent_seconds = 0.0
         self.deadline = deadline
+        self.waited_seconds = 0.0
+        self.first_wait: tuple[float, float] | None = None
+
+    def count_wait(self, began: float) -> None:
+        """Count a wait for a core that ends now."""
+        now = time.monotonic()
+        self.waited_seconds += now - began
+        if self.first_wait is None:
+            self.first_wait = (began, now)
 
     @property
     def rank(self) -> float:
@@ -166,6 +177,11 @@ class CoreScheduler:
         """Number of cores that nobody has acquired."""
         return self._free
 
+    @property
+    def waiting(self) -> int:
+        """Number of threads that wait for a core."""
+        return len(self._waiting)
+
     def shut_down(self) -> None:
         """Grant no core to any other thread from now on, and wait until all others have released theirs.
 
@@ -191,7 +207,8 @@ class CoreScheduler:
             granted = threading.Lock()
             granted.acquire()
             self._came += 1
-            ticket = (time.monotonic() if demand is None else demand.rank, self._came, granted)
+            began = time.monotonic()
+            ticket = (began if demand is None else demand.rank, self._came, granted)
             insort(self._waiting, ticket)
         try:
             if demand is None or demand.deadline is None:
@@ -207,6 +224,9 @@ class CoreScheduler:
             if not waits:
                 self._free_one()
             raise
+        finally:
+            if demand is not None:
+                demand.count_wait(began)
 
     def _free_one(self) -> None:
         """Free a core and grant free ones to those that wait."""

@@ -29,6 +29,7 @@ class Reservation:
     admitted    the memory of its image is reserved
     may_borrow  memory may be lent to its spools
     spools      what the spool budget knows of its spools
+    wait        begin and end of the wait for the memory of its image, of time.monotonic(); None before it
     """
 
     def __init__(self, resources: "Resources") -> None:
@@ -38,6 +39,7 @@ class Reservation:
         self.admitted = False
         self.may_borrow = True
         self.spools = SpoolAccount()
+        self.wait: tuple[float, float] | None = None
 
     def hold(self, count: int) -> None:
         """Reserve `count` more bytes now. Raise LimitError if they never fit, BusyError if others need them."""
@@ -50,7 +52,11 @@ class Reservation:
 
         Raise LimitError if they never fit, BusyError if the queue is full or the wait too long.
         """
-        self._resources.await_room(self, count, still_wanted)
+        began = time.monotonic()
+        try:
+            self._resources.await_room(self, count, still_wanted)
+        finally:
+            self.wait = (began, time.monotonic())
 
     @property
     def most_bytes(self) -> int | None:
@@ -198,6 +204,11 @@ class Resources:
     def reserved_bytes(self) -> int:
         """Return the bytes that all requests have reserved together, and those that are lent to spools."""
         return self.held.bytes
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait for memory."""
+        return len(self._queue)
 
     def reservation(self) -> Reservation:
         """Begin a request: reserve its overhead. Raise BusyError if there is no room for it."""

@@ -7,7 +7,7 @@ Nothing here depends on a transport: a front end moves the parts of an upload in
 import asyncio
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -21,6 +21,7 @@ from compressor.calls.upload import Upload, UploadPart
 from compressor.errors import SettingsError
 from compressor.memory import Resources
 from compressor.settings import Delivery, Report, Settings, Source
+from compressor.work_times import WorkTimes
 
 INBOX_BYTES = 64 << 10
 OUTBOX_BYTES = 96 << 10
@@ -41,7 +42,7 @@ class CodecStream(Protocol):
     @property
     def report(self) -> Report: ...
     @property
-    def stage_seconds(self) -> Mapping[str, float]: ...
+    def times(self) -> WorkTimes: ...
     def __iter__(self) -> Iterator[bytes]: ...
     def close(self) -> None: ...
 
@@ -85,7 +86,7 @@ class Output:
 class Call:
     """Pipes and thread of one call. Leaving the context closes the pipes, which ends the thread at its next pull.
 
-    on_stage_seconds  called with the CPU seconds of each stage when the work ends, whether or not it succeeded
+    on_work_end       called with the times of the work when it ends, whether or not it succeeded
     admitted          the place that the call was given
     inbox             messages of the upload, each a list of parts, put by the event loop
     outbox            the output, read by the event loop; ends with the error that ended the work
@@ -96,9 +97,9 @@ class Call:
         self,
         codec: Codec,
         admitted: Admitted,
-        on_stage_seconds: Callable[[Mapping[str, float]], None],
+        on_work_end: Callable[[WorkTimes], None],
     ) -> None:
-        self._codec, self.admitted, self._on_stage_seconds = codec, admitted, on_stage_seconds
+        self._codec, self.admitted, self._on_work_end = codec, admitted, on_work_end
         loop = asyncio.get_running_loop()
         self.inbox: Inbox[list[UploadPart]] = Inbox(INBOX_BYTES, loop)
         self.outbox: Outbox[bytes | Output] = Outbox(OUTBOX_BYTES, loop)
@@ -191,7 +192,7 @@ class Call:
             raise
         finally:
             stream.close()
-            self._on_stage_seconds(stream.stage_seconds)
+            self._on_work_end(stream.times)
         self._send()
 
     def _parts(self) -> Iterator[UploadPart]:

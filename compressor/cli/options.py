@@ -375,6 +375,18 @@ Formats = Annotated[
         show_default="all",
     ),
 ]
+LogFormat = Annotated[
+    str,
+    option(
+        "log_format",
+        "Format of the log on standard error, a line for each request: text, json or logfmt.",
+        metavar="FORMAT",
+    ),
+]
+LogLevel = Annotated[
+    str,
+    option("log_level", "The least severe messages to log: debug, info, warning or error.", metavar="LEVEL"),
+]
 
 
 def formats_of(text: str | None) -> tuple[str, ...] | None:

@@ -43,6 +43,8 @@ def serve(
     token_file: opt.TokenFile = None,
     reflection: opt.ReflectionOption = None,
     formats: opt.Formats = None,
+    log_format: opt.LogFormat = "text",
+    log_level: opt.LogLevel = "info",
     profile: BasisProfile = None,
     storage: BasisStorage = None,
     originals_deleted: OriginalsDeleted = False,
@@ -53,12 +55,11 @@ def serve(
     """Run the service until SIGTERM or Ctrl-C."""
     options = dict(locals())
     with one_line_errors():
-        import logging
-
         from compressor.service.config import Listening, ServerConfig
+        from compressor.service.log_format import log_to_stderr
         from compressor.service.serve import serve as run_service
 
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+        log_to_stderr(log_format, log_level)
 
         def print_address(server: Listening) -> None:
             host = address.rpartition(":")[0]

@@ -8,13 +8,20 @@ from prometheus_client import Counter, Gauge, GCCollector, Histogram, PlatformCo
 
 from compressor.metrics.registry import Reading, ServiceRegistry, memory_held
 from compressor.settings import Outcome, Report, Source
+from compressor.work_times import WorkTimes
 
 # From a thumbnail to a hundred megapixels; a call may wait for its sender.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
+WAIT_SECONDS = (0.001, 0.0025, *SECONDS)
 SCORES = (30, 50, 60, 70, 75, 80, 85, 90, 95, 100)  # SSIMULACRA2: 50 medium quality, 70 high, 90 visually lossless
 STAGES = ("decode", "encode", "verify", "score", "container")
 OUTCOMES = ("compressed", "unchanged", "larger", "failed")
 REASONS = ("limit", "busy", "disk", "unsupported", "deadline", "unauthenticated")  # for rejecting a call
+RESOURCES = ("memory", "cores")  # that calls wait for in a queue
+DEFAULT_REASONS = {"CANCELLED": "canceled", "DEADLINE_EXCEEDED": "deadline", "UNAUTHENTICATED": "unauthenticated"}
+UNDELIVERED = "undelivered"
+TENANTS_MAX = 64  # names in metrics, in each process
+OTHER_TENANTS = "other"
 NO_FORMAT = NO_PATH = "none"  # it failed before the format was recognized or the path chosen
 
 
@@ -31,8 +38,8 @@ class Metrics(ServiceRegistry):
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, namespace="compressor", registry=registry)
 
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(name, text, namespace="compressor", registry=registry)
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, namespace="compressor", registry=registry)
 
         def histogram(name: str, text: str, buckets: Sequence[float] = SECONDS, *labels: str) -> Histogram:
             return Histogram(name, text, labels, namespace="compressor", registry=registry, buckets=buckets)
@@ -65,6 +72,18 @@ class Metrics(ServiceRegistry):
         self.reloads = counter("config_reloads_total", "Files of certificates or tokens read again.", "outcome")
         for outcome in ("success", "failure"):
             self.reloads.labels(outcome)
+        self.queue_depth = gauge("queue_depth", "Requests that wait for memory, threads for a core.", "resource")
+        text = "Time that a call waited for memory, and for cores in all; of calls whose work began."
+        self.queue_wait = histogram("queue_wait_seconds", text, WAIT_SECONDS, "resource")
+        text = "Messages that gRPC gave up receiving: too large, or of a call that was canceled in the middle of one."
+        self.undelivered = counter("undelivered_messages_total", text)
+        self.tenant_requests = counter("tenant_requests_total", "Calls that ended, by tenant.", "tenant", "code")
+        self.tenant_input_bytes = counter("tenant_input_bytes_total", "Bytes received, by tenant.", "tenant")
+        self.tenant_output_bytes = counter("tenant_output_bytes_total", "Bytes sent, by tenant.", "tenant")
+        self._tenants = set[str]()
+        for resource in RESOURCES:
+            self.queue_depth.labels(resource)
+            self.queue_wait.labels(resource)
         for stage in STAGES:
             self.cpu.labels(stage)
         for outcome in OUTCOMES:
@@ -78,10 +97,26 @@ class Metrics(ServiceRegistry):
         for stage, seconds in stage_seconds.items():
             self.cpu.labels(stage).inc(seconds)
 
-    def refused(self) -> None:
-        """Count a call that was rejected before it began, for want of a valid token."""
-        self.requests.labels("UNAUTHENTICATED", NO_PATH).inc()
-        self.rejected.labels("unauthenticated").inc()
+    def waited(self, seconds: Mapping[str, float]) -> None:
+        """Count how long a call waited, by resource; called in any thread."""
+        for resource, waited in seconds.items():
+            self.queue_wait.labels(resource).observe(waited)
+
+    def count_tenant(self, tenant: str, code: str, bytes_in: int, bytes_out: int) -> None:
+        """Count a call of a tenant. Tenants after the first TENANTS_MAX are counted together, as "other"."""
+        if tenant not in self._tenants:
+            if len(self._tenants) < TENANTS_MAX:
+                self._tenants.add(tenant)
+            else:
+                tenant = OTHER_TENANTS
+        self.tenant_requests.labels(tenant, code).inc()
+        self.tenant_input_bytes.labels(tenant).inc(bytes_in)
+        self.tenant_output_bytes.labels(tenant).inc(bytes_out)
+
+    def watch_queues(self, depths: Mapping[str, Callable[[], int]]) -> None:
+        """Export at each scrape how many wait for each resource."""
+        for resource, depth in depths.items():
+            self.queue_depth.labels(resource).set_function(depth)
 
     def reloaded(self, outcome: str) -> None:
         """Count files that were read again, or that could not be used; called in any thread."""
@@ -117,52 +152,110 @@ class Metrics(ServiceRegistry):
 
 
 class Account:
-    """Collects what one call does, from its start, and adds it to the metrics at its end."""
+    """Collects what one call does, from its start, and adds it to the metrics at its end.
 
-    def __init__(self, metrics: Metrics) -> None:
+    started      of time.monotonic(), which all times here are of; `started_ns` is the same in Unix time
+    method       name of the RPC
+    request_id   by which the client, its proxies and we know the call
+    peer         address of the client, as its transport gives it
+    tenant       to whom the token of the call belongs; None if there are no tenants
+    code         gRPC status, once the call has one
+    reason       why it has another status than OK: one word
+    undelivered  gRPC gave up receiving a message: it was too large, or the call was canceled in the middle of it
+    """
+
+    def __init__(
+        self, metrics: Metrics, method: str = "", request_id: str = "", peer: str = "", tenant: str | None = None
+    ) -> None:
         self._metrics = metrics
-        self._started = time.perf_counter()
-        self._first_byte: float | None = None
+        self.started, self.started_ns = time.monotonic(), time.time_ns()
+        self.method, self.request_id, self.peer, self.tenant = method, request_id, peer, tenant
         self.source: Source | None = None
         self.report: Report | None = None
-        self.bytes_in = 0
-        self._bytes_out = 0
-        self._code: str | None = None
+        self.times = WorkTimes()
+        self.bytes_in = self.bytes_out = 0
+        self.first_byte: float | None = None
+        self.last_received: float | None = None
+        self.send_seconds = 0.0  # that the transport took to accept the responses
+        self.ended: float | None = None
+        self.code: str | None = None
+        self.reason = ""
+        self.undelivered = False
+        self._writing: float | None = None
         metrics.in_progress.inc()
+
+    @property
+    def outcome(self) -> str:
+        """Return the outcome of an image that was to be compressed."""
+        return self.report.outcome.value if self.report else "failed"
+
+    def received(self, size: int) -> None:
+        """Count a message with `size` bytes of the image."""
+        self.bytes_in += size
+        self.last_received = time.monotonic()
 
     def sent(self, size: int) -> None:
         """Count bytes of the result that are being sent."""
-        if self._first_byte is None:
-            self._first_byte = time.perf_counter() - self._started
-        self._bytes_out += size
+        if self.first_byte is None:
+            self.first_byte = time.monotonic()
+        self.bytes_out += size
 
-    def end(self, code: str, rejected: str | None = None) -> None:
+    def begin_write(self) -> None:
+        """Begin to wait for the transport to accept a response."""
+        self._writing = time.monotonic()
+
+    def end_write(self) -> None:
+        """End that wait."""
+        if self._writing is not None:
+            self.send_seconds += time.monotonic() - self._writing
+            self._writing = None
+
+    def worked(self, times: WorkTimes) -> None:
+        """Count the work, which has ended; called in any thread, also after the end of a call that was canceled."""
+        self.times = times
+        self._metrics.spent(times.stage_seconds)
+        self._metrics.waited(times.waited_seconds)
+
+    def end(self, code: str, rejected: str | None = None, reason: str = "") -> None:
         """End the call with the gRPC status `code`, unless it has another one already.
 
         rejected  the reason, if it was rejected without work
+        reason    why the status is not OK; the default follows from the other two
         """
-        if self._code is None:
-            self._code = code
+        if self.code is None:
+            self.code = code
+            self.reason = rejected or reason or DEFAULT_REASONS.get(code, "")
             if rejected is not None:
                 self._metrics.rejected.labels(rejected).inc()
 
+    def lose_client(self) -> None:
+        """Forget that the upload was cut off: its client has canceled the call or is gone, which looks alike."""
+        if self.code == "DATA_LOSS":
+            self.code, self.reason = None, ""
+
     def count_outcome(self) -> None:
         """Count the outcome of an image that was to be compressed."""
-        outcome = self.report.outcome.value if self.report else "failed"
-        self._metrics.outcomes.labels(outcome).inc()
+        self._metrics.outcomes.labels(self.outcome).inc()
 
     def close(self) -> None:
         """Add everything to the metrics."""
         metrics, report = self._metrics, self.report
+        self.end_write()
+        self.ended = time.monotonic()
         metrics.in_progress.dec()
-        metrics.requests.labels(self._code, report.path.value if report else NO_PATH).inc()
+        if self.undelivered and self.code != "OK":
+            self.reason = UNDELIVERED
+            metrics.undelivered.inc()
+        metrics.requests.labels(self.code, report.path.value if report else NO_PATH).inc()
         metrics.input_bytes.labels(self.source.format if self.source else NO_FORMAT).inc(self.bytes_in)
-        metrics.duration.observe(time.perf_counter() - self._started)
-        if self._first_byte is not None:
-            metrics.first_byte.observe(self._first_byte)
-            metrics.output_bytes.labels(report.format if report else NO_FORMAT).inc(self._bytes_out)
-        if self._code == "OK" and report is not None and self.source is not None:
+        metrics.duration.observe(self.ended - self.started)
+        if self.first_byte is not None:
+            metrics.first_byte.observe(self.first_byte - self.started)
+            metrics.output_bytes.labels(report.format if report else NO_FORMAT).inc(self.bytes_out)
+        if self.code == "OK" and report is not None and self.source is not None:
             metrics.delivered_input.labels(self.source.format).inc(self.bytes_in)
-            metrics.delivered_output.labels(self.source.format).inc(self._bytes_out)
+            metrics.delivered_output.labels(self.source.format).inc(self.bytes_out)
             if report.score is not None and report.outcome is not Outcome.UNCHANGED:
                 metrics.score.labels(report.format).observe(report.score)
+        if self.tenant is not None:
+            metrics.count_tenant(self.tenant, str(self.code), self.bytes_in, self.bytes_out)

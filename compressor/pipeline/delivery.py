@@ -23,6 +23,7 @@ from compressor.pipeline.unchanged import may_return_source, reduced, size_witho
 from compressor.pipeline.variants import Possible, Variant
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Subsampling, Tile
 from compressor.spool import Spool, WithHead
+from compressor.work_times import WorkTimes
 
 # Spools of larger images would outgrow the memory that can be lent to them.
 SMALL_PIXELS = 1 << 21
@@ -96,9 +97,9 @@ class Stream:
         return self._report
 
     @property
-    def stage_seconds(self) -> dict[str, float]:
-        """Return the CPU time so far in seconds, by stage."""
-        return dict(self._stages.seconds)
+    def times(self) -> WorkTimes:
+        """Return the times of the work so far."""
+        return self._stages.times(None if self._reservation is None else self._reservation.wait)
 
     def __iter__(self) -> Self:
         return self
@@ -441,7 +442,7 @@ class Stream:
             score=self._score,
             encodings=self._encodings,
             notices=(*self._notices, *notices),
-            stage_seconds=self.stage_seconds,
+            stage_seconds=dict(self._stages.seconds),
             reserved_bytes=self._reservation.bytes if self._reservation else source.reserved_bytes,
             memory_byte_seconds=self._reservation.held.byte_seconds() if self._reservation else 0.0,
             settings_digest=settings.digest(),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from compressor.cores import Demand, cores
+from compressor.work_times import WorkInterval, WorkTimes
 
 T = TypeVar("T")
 
@@ -42,7 +43,9 @@ class Stages:
     it waits for its client or for memory. The clock reads the CPU time of the calling thread, so that waiting is not
     charged.
 
-    demand  of the request
+    demand     of the request
+    seconds    CPU time by stage
+    intervals  begin and end by stage, of time.monotonic(): from the first time that it ran to the last
     """
 
     def __init__(self, demand: Demand | None = None) -> None:
@@ -50,6 +53,8 @@ class Stages:
         self.seconds = {"decode": 0.0, "encode": 0.0, "verify": 0.0, "score": 0.0, "container": 0.0}
         self._stage = "container"
         self._since: float | None = None
+        self._resumed = 0.0  # when the clock was last read, of time.monotonic()
+        self.intervals: dict[str, WorkInterval] = {}
 
     def enter(self, name: str) -> str:
         """Charge `name` from now on. Return the stage that was charged until now."""
@@ -61,18 +66,20 @@ class Stages:
         return outer
 
     def _count(self) -> None:
-        now = time.thread_time()
+        now, wall = time.thread_time(), time.monotonic()
         if self._since is not None:
             # A consumer may take chunks on different threads, whose clocks are unrelated.
             spent = max(0.0, now - self._since)
             self.seconds[self._stage] += spent
             self.demand.spent_seconds += spent
-        self._since = now
+            began, _ = self.intervals.get(self._stage, (self._resumed, wall))
+            self.intervals[self._stage] = began, wall
+        self._since, self._resumed = now, wall
 
     def resume(self) -> None:
         """Wait for a core and start the clock."""
         cores.acquire(self.demand)
-        self._since = time.thread_time()
+        self._since, self._resumed = time.thread_time(), time.monotonic()
 
     def pause(self) -> None:
         """Stop the clock and release the core: the time that follows is the caller's."""
@@ -84,6 +91,19 @@ class Stages:
         """Charge the CPU time of another thread."""
         self.seconds[name] += seconds
         self.demand.spent_seconds += seconds
+
+    def times(self, memory_wait: WorkInterval | None) -> WorkTimes:
+        """Return the times so far, with the wait for memory."""
+        waits = {"memory": memory_wait, "cores": self.demand.first_wait}
+        return WorkTimes(
+            stage_seconds=dict(self.seconds),
+            waited_seconds={
+                "memory": 0.0 if memory_wait is None else memory_wait[1] - memory_wait[0],
+                "cores": self.demand.waited_seconds,
+            },
+            stage_intervals=dict(self.intervals),
+            queue_intervals={resource: wait for resource, wait in waits.items() if wait is not None},
+        )
 
     def stage(self, name: str) -> _Stage:
         """Charge `name` inside the block."""

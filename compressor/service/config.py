@@ -41,6 +41,8 @@ class ServerConfig:
     reflection            whether clients may ask for the services: "on", "token": only with a token, "off"; None:
                           "token" with `token_file`, else "on"
     formats               formats of source files that are decoded; None: all
+    log_format            text, json or logfmt
+    log_level             debug, info, warning or error
     footprint             basis of the estimates of energy and carbon
     """
 
@@ -67,6 +69,8 @@ class ServerConfig:
     token_file: str | None = None
     reflection: Literal["on", "token", "off"] | None = None
     formats: tuple[str, ...] | None = None
+    log_format: str = "text"
+    log_level: str = "info"
     footprint: Basis = field(default_factory=Basis)
 
     def __post_init__(self) -> None:

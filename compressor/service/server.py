@@ -15,6 +15,7 @@ from compressor.calls.admission import Door, DoorLimits
 from compressor.calls.call import CALL_BYTES, OUTPUT_BYTES_MAX, Codec
 from compressor.calls.patience import Patience
 from compressor.calls.threads import CallThreads
+from compressor.cores import cores
 from compressor.footprint import AccruedUsage
 from compressor.humanize import human_bytes
 from compressor.memory import Resources
@@ -24,11 +25,13 @@ from compressor.service import malloc
 from compressor.service.access import PortAccess
 from compressor.service.config import Listening, ServerConfig, spool_budget_of
 from compressor.service.energy import export_energy
+from compressor.service.observation import CallObserver, grpc_log_filter
 from compressor.service.reflection import add_reflection
 from compressor.service.reset import note_creators
 from compressor.service.servicer import CompressorService
 from compressor.service.signals import reload_on_hangup, until_signaled
 from compressor.service.spool_watch import SpoolWatch
+from compressor.service.tracing import tracing_of
 from compressor.usage import ProcessUsage
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -79,8 +82,10 @@ class Server:
     def __init__(self, config: ServerConfig, codec: Codec) -> None:
         self.config = config
         self.metrics = Metrics()
-        # Read first: a server must not listen with incomplete settings of TLS or tokens.
-        self.access = PortAccess(config, self.metrics, lambda method, context: self.metrics.refused())
+        self._tracing = tracing_of()
+        self._observer = CallObserver(self.metrics, self._tracing)
+        # Before it listens: a server must not listen with incomplete settings of TLS or tokens.
+        self.access = PortAccess(config, self.metrics, self._observer.reject_token)
         codec = codec_of_formats(codec, config.formats)
         resources = codec.resources
         self._usage = ProcessUsage(since_start=True, idle_memory=True)  # compiling kernels included
@@ -91,6 +96,7 @@ class Server:
             resources.spools.whole, lambda: resources.spooled_bytes, lambda: disk.files, lambda: disk.errors
         )
         self._spool_watch = SpoolWatch(disk, self._spool_changed)
+        self.metrics.watch_queues({"memory": lambda: resources.waiting, "cores": lambda: cores.waiting})
         if config.workers == 1:
             export_energy(self.metrics, config.footprint, accrued)
         self.after_activity: Callable[[], None] = lambda: None
@@ -114,11 +120,12 @@ class Server:
         )
         self._door = Door(resources, limits, patience)
         threads = CallThreads(config.max_concurrent_calls)
-        self._service = CompressorService(codec, self.metrics, config.footprint, self._door, threads)
+        self._service = CompressorService(codec, self._observer, config.footprint, self._door, threads)
 
     async def start(self) -> None:
         """Listen, warm up, and only then report SERVING."""
         config = self.config
+        grpc_log_filter.install()
         note_creators(asyncio.get_running_loop())
         self._server = grpc.aio.server(interceptors=self.access.interceptors, options=channel_options(config))
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
@@ -178,6 +185,8 @@ class Server:
             task.cancel()
         if self._admin is not None:
             await asyncio.to_thread(self._admin.close)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         log.info("stopped")
 
 

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import cast
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc_status import rpc_status
 
 from compressor import wire
 from compressor.calls.admission import Door
@@ -19,15 +19,17 @@ from compressor.calls.threads import CallThreads
 from compressor.calls.upload import Finish
 from compressor.errors import BusyError, CompressorError, IncompleteError, SettingsError
 from compressor.footprint import Basis
-from compressor.metrics import Account, Metrics
+from compressor.metrics import Account
 from compressor.service import status
 from compressor.service.messages import Response, parts_from_proto, response_of
+from compressor.service.observation import CallObserver, GrpcContext
 from compressor.service.reset import reset
+from compressor.service.tenants import current_tenant
 from compressor.settings import VERSION
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
+from compressor.work_times import WorkTimes
 
-GrpcContext = grpc.aio.ServicerContext[Any, Any]
 Work = Callable[[Call], None]
 
 REFUSED_IN_BAND_MAX = 64  # refused calls at a time that get their failure as a message, too, which may have to wait
@@ -42,10 +44,12 @@ class CompressorService(rpc.CompressorServiceServicer):
     had_activity  whether anything has arrived or ended since this was set to False
     """
 
-    def __init__(self, codec: Codec, metrics: Metrics, footprint: Basis, door: Door, threads: CallThreads) -> None:
+    def __init__(
+        self, codec: Codec, observer: CallObserver, footprint: Basis, door: Door, threads: CallThreads
+    ) -> None:
         self._codec = codec
         self._footprint = footprint
-        self._metrics = metrics
+        self._observer = observer
         self._door, self._threads = door, threads
         self._refused_in_band = 0
         self.draining = False
@@ -55,7 +59,7 @@ class CompressorService(rpc.CompressorServiceServicer):
 
     async def Compress(self, request_iterator: object, context: GrpcContext) -> AsyncIterator[pb.CompressResponse]:
         """Stream one image through the codec. A generator: only that learns of a canceled call at once."""
-        with self._account(context) as account:
+        with self._account("Compress", context) as account:
             try:
                 async with contextlib.aclosing(
                     self._streamed(pb.CompressResponse, Call.compress, context, account)
@@ -68,7 +72,7 @@ class CompressorService(rpc.CompressorServiceServicer):
 
     async def Unarchive(self, request_iterator: object, context: GrpcContext) -> AsyncIterator[pb.UnarchiveResponse]:
         """Stream one archive through the codec."""
-        with self._account(context) as account:
+        with self._account("Unarchive", context) as account:
             async with contextlib.aclosing(
                 self._streamed(pb.UnarchiveResponse, Call.unarchive, context, account)
             ) as it:
@@ -88,7 +92,7 @@ class CompressorService(rpc.CompressorServiceServicer):
                 if self._refused_in_band < REFUSED_IN_BAND_MAX:
                     with self._in_band():
                         yield kind(failure=failure)
-                await _abort(failure, context)
+                await status.abort(context, failure)
             await context.send_initial_metadata(self._identity())
             download = call.admitted.clock.download
             try:
@@ -98,7 +102,9 @@ class CompressorService(rpc.CompressorServiceServicer):
                     response = self._response(kind, output, account)
                     del item, output
                     download.begin(time.monotonic())
+                    account.begin_write()
                     yield response
+                    account.end_write()
                     download.end(size, time.monotonic())
                     del response
                 account.end("OK")
@@ -108,11 +114,11 @@ class CompressorService(rpc.CompressorServiceServicer):
                 download.begin(time.monotonic())
                 yield kind(failure=failure)
                 await call.linger()
-                await _abort(failure, context)
+                await status.abort(context, failure)
 
     async def Inspect(self, request_iterator: object, context: GrpcContext) -> pb.InspectResponse:
         """Answer from the header."""
-        with self._account(context) as account:
+        with self._account("Inspect", context) as account:
             try:
                 async with self._call(Call.inspect, context, account) as call:
                     try:
@@ -123,8 +129,7 @@ class CompressorService(rpc.CompressorServiceServicer):
                         await call.linger()
                         raise
             except Exception as error:
-                await _abort(_failure(error, account), context)
-                raise
+                await status.abort(context, _failure(error, account))
             account.source = output.source
             account.end("OK")
             self._cut_off_unless_read(context)
@@ -173,15 +178,13 @@ class CompressorService(rpc.CompressorServiceServicer):
         context.add_done_callback(lambda context: cut_off.cancel())  # type: ignore[arg-type]
 
     @contextlib.contextmanager
-    def _account(self, context: GrpcContext) -> Iterator[Account]:
-        """Count a call. One that ends without an outcome was canceled, or passed its deadline."""
-        account = Account(self._metrics)
+    def _account(self, method: str, context: GrpcContext) -> Iterator[Account]:
+        """Observe a call."""
+        tenant = current_tenant.get()
         try:
-            yield account
+            with self._observer.call(method, context, None if tenant is None else tenant.name) as account:
+                yield account
         finally:
-            remaining = context.time_remaining()
-            account.end("DEADLINE_EXCEEDED" if remaining is not None and remaining <= 0 else "CANCELLED")
-            account.close()
             self.had_activity = True
 
     @contextlib.asynccontextmanager
@@ -192,7 +195,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         handler = asyncio.current_task()
         assert handler is not None
         async with self._door.admitted(_address(context), deadline) as admitted:
-            with Call(self._codec, admitted, self._spent) as call:
+            with Call(self._codec, admitted, functools.partial(self._worked, account)) as call:
                 tasks = {asyncio.create_task(self._feed(call, work, context, account))}
                 (call.feeding,) = tasks
 
@@ -212,9 +215,9 @@ class CompressorService(rpc.CompressorServiceServicer):
                         task.cancel()
                     admitted.forget()
 
-    def _spent(self, stage_seconds: Mapping[str, float]) -> None:
-        self._metrics.spent(stage_seconds)
-        self._door.learn(sum(stage_seconds.values()))
+    def _worked(self, account: Account, times: WorkTimes) -> None:
+        account.worked(times)
+        self._door.learn(sum(times.stage_seconds.values()))
 
     async def _feed(self, call: Call, work: Work, context: GrpcContext, account: Account) -> None:
         """Move parts from the client into the inbox; the first one starts the work."""
@@ -256,7 +259,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         finished = bool(parts) and isinstance(parts[-1], Finish)
         if finished:
             clock.upload.end(0, time.monotonic())
-        account.bytes_in += size
+        account.received(size)
         if parts:
             call.inbox.put(parts, size)
         return finished
@@ -267,15 +270,10 @@ def _address(context: GrpcContext) -> str:
     return context.peer().rpartition(":")[0]
 
 
-async def _abort(failure: pb.Failure, context: GrpcContext) -> None:
-    """End a call with the status of a failure."""
-    await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
-
-
 async def _abort_blocked(failure: pb.Failure, context: GrpcContext) -> None:
     """End a call whose handler waits for the client. It may have ended at the same time."""
     with contextlib.suppress(grpc.aio.AbortError, grpc.aio.UsageError, grpc.aio.InternalError):
-        await _abort(failure, context)
+        await status.abort(context, failure)
 
 
 async def _discard_rest(context: GrpcContext) -> None:
@@ -288,5 +286,5 @@ async def _discard_rest(context: GrpcContext) -> None:
 
 def _failure(error: Exception, account: Account) -> pb.Failure:
     failure = status.failure_of(error)
-    account.end(wire.code_name(failure.code), status.rejection_of(error))
+    account.end(wire.code_name(failure.code), status.rejection_of(error), status.reason_of(error))
     return failure

@@ -1,10 +1,14 @@
 """Errors as gRPC statuses: one table of status codes, and details for clients to act on."""
 
 import logging
+from typing import Any as AnyMessage
+from typing import NoReturn
 
+import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from compressor import wire
 from compressor.errors import (
@@ -65,6 +69,21 @@ def failure_of(error: BaseException) -> pb.Failure:
 def rejection_of(error: BaseException) -> str | None:
     """Return why a call was rejected before any work, or given up; None if it failed."""
     return next((reason for kind, reason in REJECTED.items() if isinstance(error, kind)), None)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a call failed, as one word of its line in the log: the kind of the error."""
+    if not isinstance(error, CompressorError):
+        return "internal"
+    return rejection_of(error) or type(error).__name__.removesuffix("Error").lower()
+
+
+async def abort(context: "grpc.aio.ServicerContext[AnyMessage, AnyMessage]", failure: pb.Failure) -> NoReturn:
+    """End a call with a failure. The trailing metadata that were set before are kept: gRPC would replace them."""
+    status = rpc_status.to_status(status_of(failure))
+    kept = context.trailing_metadata() or ()
+    await context.abort_with_status(status._replace(trailing_metadata=(*kept, *status.trailing_metadata)))
+    raise AssertionError("unreachable: to abort a call raises")
 
 
 def status_of(failure: pb.Failure) -> status_pb2.Status:

@@ -23,6 +23,7 @@ from compressor.metrics import families_of
 from compressor.service import malloc
 from compressor.service.config import ServerConfig
 from compressor.service.link import Link
+from compressor.service.log_format import log_to_stderr
 from compressor.service.server import STACK_BYTES, Server, resources_of
 from compressor.service.shared_budget import BudgetShares
 
@@ -118,13 +119,13 @@ def main(codec_of: Callable[[Resources], Codec] = codec_of_pipeline) -> None:
     """Run a worker. The argument is the number of the file descriptor of its link. Tests replace the codec."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the first process gets it, and sends a message
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s", level=logging.INFO)
     malloc.return_freed_memory()
     threading.stack_size(STACK_BYTES)
     link = Link(socket.socket(fileno=int(sys.argv[1])))
     start = link.receive()
     if start is None:
         return
+    log_to_stderr(start["config"]["log_format"], start["config"]["log_level"])
     try:
         asyncio.run(run_worker(link, start, codec_of))
     except SettingsError as error:

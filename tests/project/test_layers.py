@@ -16,7 +16,7 @@ from tests import ROOT
 # layer do not import each other, except for `errors`; modules within a unit may.
 LAYERS = (
     {"errors", "accept"},
-    {"t81", "settings", "humanize", "icc", "usage", "atomic_write", "spool_directory"},
+    {"t81", "settings", "humanize", "icc", "usage", "atomic_write", "spool_directory", "work_times"},
     {"kernels"},
     {"spool", "spool_budget", "ssimulacra2"},
     {"memory", "tiles", "cores", "bytestream", "window", "inputs", "scratch", "fork_server"},
@@ -48,6 +48,7 @@ DOORS = {
     "grpc_health": {"service", "client"},
     "grpc_reflection": {"service"},
     "grpc_status": {"service", "client"},
+    "opentelemetry": {"service"},
     "cryptography": {"certificates"},
     "prometheus_client": {"metrics"},
     "typer": {"cli"},

@@ -8,7 +8,7 @@ file; other verbs raise what their name says. Raw tiles give their pixels' every
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from compressor.errors import BusyError, FormatError, LimitError, UnsupportedErr
 from compressor.memory import Reservation, Resources
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
 from compressor.spool import LENT_BYTES_MAX, SPOOL_MEMORY_BYTES
+from compressor.work_times import WorkTimes
 
 T = TypeVar("T")
 
@@ -85,8 +86,8 @@ class FakeStream:
         return self._report
 
     @property
-    def stage_seconds(self) -> Mapping[str, float]:
-        return self._report.stage_seconds if self._report else {"decode": 0.125}
+    def times(self) -> WorkTimes:
+        return WorkTimes(self._report.stage_seconds if self._report else {"decode": 0.125}, {"memory": 0.5})
 
     def __iter__(self) -> Iterator[bytes]:
         source = self.source
@@ -140,8 +141,8 @@ class Counted:
         return self._stream.source
 
     @property
-    def stage_seconds(self) -> dict[str, float]:
-        return dict(self._stream.stage_seconds)
+    def times(self) -> WorkTimes:
+        return self._stream.times
 
     @property
     def report(self) -> Report:
