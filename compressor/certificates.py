@@ -24,14 +24,16 @@ BEGIN = re.compile(rb"^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----", re.MULTI
 class Identity:
     """A certificate chain and the private key of its first certificate, as PEM.
 
-    leaf   the first certificate alone
-    names  host names and addresses that it covers
+    leaf    the first certificate alone
+    names   host names and addresses that it covers
+    expiry  of the certificate of the chain that ends first, in seconds since 1970
     """
 
     chain: bytes
     key: bytes = field(repr=False)
     leaf: bytes
     names: tuple[str, ...]
+    expiry: float
 
 
 def parse_identity(chain: bytes, key: bytes) -> Identity:
@@ -57,7 +59,8 @@ def parse_identity(chain: bytes, key: bytes) -> Identity:
         raise SettingsError("tls_cert", "has a key that gRPC does not support, must be RSA, P-256, P-384 or P-521")
     if _public_key_of(key) != public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
         raise SettingsError("tls_key", "is not the private key of the (first) certificate in tls_cert")
-    return Identity(chain, key, leaf.public_bytes(Encoding.PEM), _names(leaf))
+    expiry = min(certificate.not_valid_after_utc for certificate in certificates).timestamp()
+    return Identity(chain, key, leaf.public_bytes(Encoding.PEM), _names(leaf), expiry)
 
 
 def check_authorities(field: str, data: bytes) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # its library takes 10 MB of memory, and most servers and cli
 
 FILE_BYTES_MAX = 4 << 20  # a bundle of all public authorities takes 0.25 MB
 TOKEN = re.compile(rb"[!-~]+")  # characters that an HTTP/2 header transmits unchanged
+HASHED = re.compile(rb"^\s*\S+\s+sha256:", re.MULTILINE)
 
 
 def read_identity(cert: str | None, key: str | None) -> "Identity | None":
@@ -27,7 +28,7 @@ def read_identity(cert: str | None, key: str | None) -> "Identity | None":
         raise SettingsError("tls_key", "is missing: tls_cert needs its private key")
     if cert is None:
         raise SettingsError("tls_cert", "is missing: tls_key needs its certificate")
-    chain, private = _read("tls_cert", cert), _read("tls_key", key)
+    chain, private = read_file("tls_cert", cert), read_file("tls_key", key)
     certificates = _certificates("tls_cert")
     with _naming_files({"tls_cert": cert, "tls_key": key}):
         identity: Identity = certificates.parse_identity(chain, private)
@@ -36,7 +37,7 @@ def read_identity(cert: str | None, key: str | None) -> "Identity | None":
 
 def read_authorities(field: str, path: str) -> bytes:
     """Read and check the certificates of the authorities that the other side's certificate must come from."""
-    data = _read(field, path)
+    data = read_file(field, path)
     certificates = _certificates(field)
     with _naming_files({field: path}):
         certificates.check_authorities(field, data)
@@ -54,19 +55,22 @@ def _certificates(field: str) -> ModuleType:
     return certificates
 
 
-def read_tokens(path: str) -> list[str]:
-    """Read bearer tokens, one per line; at least one."""
-    found = []
-    for number, line in enumerate(_read("token_file", path).splitlines(), 1):
-        if token := line.strip():
-            if not TOKEN.fullmatch(token):
-                problem = f"{path}: line {number} has a space or a character that is not visible ASCII"
-                raise SettingsError("token_file", problem)
-            found.append(token.decode())
-    return found
+def read_token(path: str) -> str:
+    """Read the token that a client sends: the first line that is not empty."""
+    line = next(line for line in read_file("token_file", path).splitlines() if line.strip()).strip()
+    if not TOKEN.fullmatch(line):
+        problem = "must begin with a token, of visible ASCII characters without a space"
+        hint = ": these are the hashes that a server reads" if HASHED.search(line) else ""
+        raise SettingsError("token_file", f"{path}: {problem}{hint}")
+    return line.decode()
 
 
-def _read(field: str, path: str) -> bytes:
+def has_hashes(path: str) -> bool:
+    """Return whether a file of tokens is that of a server, which has only their hashes."""
+    return HASHED.search(read_file("token_file", path)) is not None
+
+
+def read_file(field: str, path: str) -> bytes:
     """Return the content of a file that must not be empty."""
     if not path:
         raise SettingsError(field, "is empty, must name a file")

@@ -4,6 +4,9 @@ from decimal import Decimal
 
 ENERGY_UNITS = ((1.0, "J"), (3.6e3, "Wh"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"))
 FORMAT_TITLES = {"webp": "WebP", "jp2": "JPEG 2000", "jxl": "JPEG XL"}  # the others are abbreviations
+SIZE_UNITS = {"": 1, "b": 1}
+SIZE_UNITS |= {f"{prefix}ib": 1 << 10 * power for power, prefix in enumerate("kmgt", 1)}
+SIZE_UNITS |= {f"{prefix}b": 10 ** (3 * power) for power, prefix in enumerate("kmgt", 1)}
 MASS_UNITS = ((1e-6, "µg"), (1e-3, "mg"), (1.0, "g"), (1e3, "kg"), (1e6, "t"), (1e9, "kt"))
 
 
@@ -18,6 +21,24 @@ def human_bytes(count: float) -> str:
         units.pop()
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     return f"{value:.{digits}f} {units[-1]}"
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that a person wrote: "1048576", "1024KiB", "1.5 MiB" or "2GB" (2 * 10**9).
+
+    Raise ValueError, with the reason, if it is no size or no whole number of bytes.
+    """
+    text = text.strip()
+    unit = text.lstrip("0123456789.").strip().lower()
+    digits = text[: len(text) - len(text.lstrip("0123456789."))]
+    try:
+        count = float(digits) * SIZE_UNITS[unit]
+        whole = int(count)
+    except (KeyError, ValueError, OverflowError):
+        raise ValueError(f"{text!r} is not a size such as 65536, 512KiB, 256MiB or 2GiB") from None
+    if count != whole:
+        raise ValueError(f"{text!r} is not a whole number of bytes")
+    return whole
 
 
 def human_seconds(seconds: float) -> str:

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from compressor.service.tenants import line_of
+
 DAY = timedelta(days=1)
 LOCAL = ("localhost", "127.0.0.1")
 
@@ -23,7 +25,7 @@ class Pem:
         self,
         name: str,
         issuer: "Pem | None" = None,
-        days: tuple[int, int] = (-1, 2),
+        days: tuple[float, float] = (-1, 2),
         names: tuple[str, ...] = LOCAL,
         key: Any = None,
     ) -> None:
@@ -68,7 +70,8 @@ def pems() -> dict[str, Pem]:
 
 
 def write(folder: Path) -> Path:
-    """Write each as NAME.crt and NAME.key, two files of tokens, and invalid files as `bad-…`."""
+    """Write each as NAME.crt and NAME.key, a file of tokens and one of their hashes for a server, another token, and
+    invalid files as `bad-…`."""
     made = pems()
     for name, pem in made.items():
         (folder / f"{name}.crt").write_bytes(pem.cert)
@@ -92,6 +95,7 @@ def write(folder: Path) -> Path:
         "both-in-one": server.private() + server.cert,
         "overlapping-authorities.crt": Pem("authority", days=(-9, -1)).cert + made["ca"].cert,
         "tokens": b"first-token\nsecond-token\n",
+        "tenants": "\n".join(line_of("shop", token) for token in ("first-token", "second-token")).encode(),
         "wrong-tokens": b"third-token\n",
         "bad-tokens": "fünf\n".encode(),
     }.items():

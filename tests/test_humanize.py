@@ -2,7 +2,7 @@
 
 import pytest
 
-from compressor.humanize import human_bytes, human_format, human_seconds, printable
+from compressor.humanize import human_bytes, human_format, human_seconds, parse_size, printable
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,19 @@ def test_formats_are_written_as_people_write_them(format: str, text: str) -> Non
 def test_unprintable_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert printable(text).encode()
+
+
+@pytest.mark.parametrize("text, count", [("0", 0), (" 64 kib ", 65536), ("1.5GB", 1_500_000_000), ("1TiB", 1 << 40)])
+def test_a_size_is_parsed(text: str, count: int) -> None:
+    assert parse_size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "KiB", "3q", "-1", "1e3", "1.2.3MB", "9" * 400, "nan", "inf", "1 000"])
+def test_what_is_no_size_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a size such as 65536, 512KiB"):
+        parse_size(text)
+
+
+def test_half_a_byte_is_no_size() -> None:
+    with pytest.raises(ValueError, match=r"'1\.5' is not a whole number of bytes"):
+        parse_size("1.5")

@@ -1,4 +1,4 @@
-"""The command line: compress, unarchive, batch, ledger, footprint, exporter, inspect, serve, health.
+"""The command line: compress, unarchive, batch, ledger, footprint, exporter, inspect, serve, health, token.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. A command's module is imported when the command is
 called. Kernels, gRPC and rich are slow to import, so that the commands that need them import them when they run.
@@ -27,6 +27,7 @@ MODULES = {
     "inspect": "compress",
     "serve": "serve",
     "health": "serve",
+    "token": "serve",
     "ledger": "ledger",
 }
 

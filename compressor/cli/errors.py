@@ -10,7 +10,7 @@ import typer
 from compressor.cli.options import UsageError
 from compressor.errors import CompressorError, SettingsError
 
-ARGUMENTS = ("src", "dst")  # settings that are positional arguments
+ARGUMENTS = ("src", "dst", "name")  # settings that are positional arguments
 
 
 @contextlib.contextmanager

@@ -4,18 +4,16 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from compressor.errors import CompressorError, SettingsError
+from compressor.humanize import parse_size
 from compressor.settings import Access, ContentCredentials, Delivery, Effort, Format, Metadata, Subsampling
 
 PREFIX = "COMPRESSOR_"
 NUMBER_MAX = 1e24  # more than all bytes in the world, and no product overflows
-UNITS = {"": 1, "b": 1}
-UNITS |= {f"{prefix}ib": 1 << 10 * power for power, prefix in enumerate("kmgt", 1)}
-UNITS |= {f"{prefix}b": 10 ** (3 * power) for power, prefix in enumerate("kmgt", 1)}
 
 
 class UsageError(CompressorError):
@@ -24,16 +22,10 @@ class UsageError(CompressorError):
 
 def size(value: str | int) -> int:
     """Parse a size in bytes: "1048576", "1024KiB", "1.5 MiB" or "2GB" (2 * 10**9)."""
-    text = str(value).strip()
-    unit = text.lstrip("0123456789.").strip().lower()
-    digits = text[: len(text) - len(text.lstrip("0123456789."))]
     try:
-        bytes_ = float(digits) * UNITS[unit]
-    except (KeyError, ValueError):
-        raise typer.BadParameter(f"{text!r} is not a size such as 65536, 512KiB, 256MiB or 2GiB") from None
-    if bytes_ != int(bytes_):
-        raise typer.BadParameter(f"{text!r} is not a whole number of bytes")
-    return int(bytes_)
+        return parse_size(str(value))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def share(value: str | float) -> float:
@@ -364,7 +356,24 @@ TlsClientCa = Annotated[
 ]
 TokenFile = Annotated[
     str | None,
-    option("token_file", "File of bearer tokens, one per line; each call must present one of them.", metavar="FILE"),
+    option("token_file", "File of tenants and hashes of their tokens; each call must present one.", metavar="FILE"),
+]
+ReflectionOption = Annotated[
+    Literal["on", "token", "off"] | None,
+    option(
+        "reflection",
+        "Server reflection: for all clients, for those with a token, or off.",
+        show_default="token with --token-file, else on",
+    ),
+]
+Formats = Annotated[
+    str | None,
+    option(
+        "formats",
+        "Formats of source files that are decoded; others are rejected.",
+        metavar="FORMAT,…",
+        show_default="all",
+    ),
 ]
 LogFormat = Annotated[
     str,
@@ -378,6 +387,11 @@ LogLevel = Annotated[
     str,
     option("log_level", "The least severe messages to log: debug, info, warning or error.", metavar="LEVEL"),
 ]
+
+
+def formats_of(text: str | None) -> tuple[str, ...] | None:
+    """Parse a list of formats: "jpeg,png"."""
+    return None if text is None else tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
 # --- of clients of a service, together with tls_cert and tls_key ---------------------------------------------------

@@ -1,4 +1,4 @@
-"""`compressor serve`, and the command for its operators: `health`."""
+"""`compressor serve`, and the commands for its operators: `health` and `token`."""
 
 import sys
 from typing import Annotated
@@ -41,6 +41,8 @@ def serve(
     tls_key: opt.TlsKey = None,
     tls_client_ca: opt.TlsClientCa = None,
     token_file: opt.TokenFile = None,
+    reflection: opt.ReflectionOption = None,
+    formats: opt.Formats = None,
     log_format: opt.LogFormat = "text",
     log_level: opt.LogLevel = "info",
     profile: BasisProfile = None,
@@ -67,6 +69,7 @@ def serve(
             sys.stdout.flush()
 
         footprint = basis_of({name: options.pop(name) for name in BASIS})
+        options["formats"] = opt.formats_of(formats)
         run_service(ServerConfig(**options, footprint=footprint), on_ready=print_address)
 
 
@@ -89,3 +92,19 @@ def health(
         serving = client.health(address, timeout, opt.access(tls_ca, tls_cert, tls_key, token_file))
         typer.echo(f"{address}: {'serving' if serving else 'not serving'}", err=not serving)
         raise typer.Exit(0 if serving else 1)
+
+
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the tenant that gets the token.")],
+) -> None:
+    """Make a bearer token for a tenant of the service.
+
+    Standard output gets the line for the service's --token-file, which has only a hash of the token. Standard error
+    gets the token itself, which can't be shown again: compressor token NAME >> tokens 2> NAME.token
+    """
+    with one_line_errors():
+        from compressor.service import tenants
+
+        made = tenants.new_token()
+        typer.echo(tenants.line_of(name, made))
+        typer.echo(made, err=True)

@@ -32,7 +32,8 @@ def health(address: str, timeout: float = 3.0, access: Access = PLAINTEXT) -> bo
     """Return whether the service at `address` accepts calls.
 
     With a certificate but without `tls_ca`, the service must present that same certificate, whatever its address: a
-    probe on the server's machine needs no other settings than the server.
+    probe on the server's machine needs no other settings than the server. It needs no token either, so that the
+    server's `token_file`, which has none, is ignored.
     """
     own = credentials.read_identity(access.tls_cert, access.tls_key)
     options: list[tuple[str, str]] = []
@@ -41,7 +42,8 @@ def health(address: str, timeout: float = 3.0, access: Access = PLAINTEXT) -> bo
         options = [("grpc.ssl_target_name_override", name.replace("*", "probe")) for name in own.names[:1]]
     else:
         secure = _channel_credentials(access)
-    metadata = metadata_of(_token(access))
+    hashed = access.token_file is not None and credentials.has_hashes(access.token_file)  # the server's own file
+    metadata = metadata_of(None if hashed else _token(access))
     with grpc.secure_channel(address, secure, options) if secure else grpc.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
@@ -65,4 +67,4 @@ def _channel_credentials(access: Access) -> grpc.ChannelCredentials | None:
 
 
 def _token(access: Access) -> str | None:
-    return None if access.token_file is None else credentials.read_tokens(access.token_file)[0]
+    return None if access.token_file is None else credentials.read_token(access.token_file)

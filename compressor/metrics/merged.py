@@ -18,6 +18,7 @@ Families = list[tuple[str, str, str, Samples]]  # names, texts, types and sample
 LOWEST = {
     "compressor_memory_budget_bytes",
     "compressor_spool_budget_bytes",
+    "compressor_tls_certificate_expiry_timestamp_seconds",
     "process_start_time_seconds",
     "process_max_fds",
     "python_info",

@@ -69,6 +69,7 @@ class Metrics(ServiceRegistry):
             "reason",
         )
         self.outcomes = counter("outcomes_total", "Images to be compressed, by outcome.", "outcome")
+        self.reloads = counter("config_reloads_total", "Files of certificates or tokens read again.", "outcome")
         self.queue_depth = gauge("queue_depth", "Requests that wait for memory, threads for a core.", "resource")
         text = "Time that a call waited for memory, and for cores in all; of calls whose work began."
         self.queue_wait = histogram("queue_wait_seconds", text, WAIT_SECONDS, "resource")
@@ -78,6 +79,12 @@ class Metrics(ServiceRegistry):
         self.tenant_input_bytes = counter("tenant_input_bytes_total", "Bytes received, by tenant.", "tenant")
         self.tenant_output_bytes = counter("tenant_output_bytes_total", "Bytes sent, by tenant.", "tenant")
         self._tenants = set[str]()
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Export every known label from the start: a rate over a counter that begins at 1 misses the first."""
+        for outcome in ("success", "failure"):
+            self.reloads.labels(outcome)
         for resource in RESOURCES:
             self.queue_depth.labels(resource)
             self.queue_wait.labels(resource)
@@ -85,7 +92,7 @@ class Metrics(ServiceRegistry):
             self.cpu.labels(stage)
         for outcome in OUTCOMES:
             self.outcomes.labels(outcome)
-        for reason in REASONS:  # from 0: a rate over a counter that begins at 1 misses the first
+        for reason in REASONS:
             self.rejected.labels(reason)
         self.requests.labels("INTERNAL", NO_PATH)
 
@@ -114,6 +121,16 @@ class Metrics(ServiceRegistry):
         """Export at each scrape how many wait for each resource."""
         for resource, depth in depths.items():
             self.queue_depth.labels(resource).set_function(depth)
+
+    def reloaded(self, outcome: str) -> None:
+        """Count files that were read again, or that could not be used; called in any thread."""
+        self.reloads.labels(outcome).inc()
+
+    def watch_certificate(self, expiry: Callable[[], float]) -> None:
+        """Export at each scrape when the server's certificate ends, in seconds since 1970."""
+        text = "When the first certificate of the server's chain expires."
+        name = "tls_certificate_expiry_timestamp_seconds"
+        Gauge(name, text, namespace="compressor", registry=self.registry).set_function(expiry)
 
     def watch_memory(
         self, budget_bytes: int, reserved_bytes: Callable[[], int], byte_seconds: Callable[[], float]

@@ -14,7 +14,7 @@ all of it. `validation` decodes a file that is complete.
 
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import nullcontext
 from typing import Any
 
@@ -26,6 +26,7 @@ from compressor.memory import Reservation, Resources
 from compressor.pipeline.archive_routing import route_archive
 from compressor.pipeline.bounds import metadata_charger
 from compressor.pipeline.delivery import Stream
+from compressor.pipeline.routed import only_formats
 from compressor.pipeline.routes import RouteContext
 from compressor.pipeline.routing import route_file, route_raw
 from compressor.pipeline.sources import source_of
@@ -55,6 +56,7 @@ def stream(
     still_wanted: Callable[[], None] = lambda: None,
     demand: Demand | None = None,
     reservation: Reservation | None = None,
+    formats: Set[str] | None = None,
 ) -> Stream:
     """Compress an image of any size in bounded memory.
 
@@ -65,12 +67,14 @@ def stream(
     demand        of the call: its deadline, and what is found out about its CPU time. DeadlineError is raised once the
                   deadline can't be met
     reservation   of the call, with the overhead of `resources`; it keeps that. None: begin and end one
+    formats       formats of files that are decoded; any other is an UnsupportedError. None: all
     """
     settings = settings or Settings()
     if settings.archive:
         archive.require_library()
     raw, parts = source_of(chunks, raw)
-    return Stream(parts, settings, raw, resources or shared_resources(), still_wanted, demand, reservation)
+    resources, route = resources or shared_resources(), only_formats(formats, route_file)
+    return Stream(parts, settings, raw, resources, still_wanted, demand, reservation, route)
 
 
 def unarchive(
@@ -80,14 +84,15 @@ def unarchive(
     still_wanted: Callable[[], None] = lambda: None,
     demand: Demand | None = None,
     reservation: Reservation | None = None,
+    formats: Set[str] | None = None,
 ) -> Stream:
     """Make the JPEG of an archive again. The parameters are those of `stream`."""
     archive.require_library()
     raw, parts = source_of(chunks)
     if raw is not None:
         raise SettingsError("chunks", "are samples, must be a file")
-    resources = resources or shared_resources()
-    return Stream(parts, UNARCHIVING, None, resources, still_wanted, demand, reservation, route_archive)
+    resources, route = resources or shared_resources(), only_formats(formats, route_archive)
+    return Stream(parts, UNARCHIVING, None, resources, still_wanted, demand, reservation, route)
 
 
 def inspect(
@@ -97,6 +102,7 @@ def inspect(
     raw: Raw | None = None,
     resources: Resources | None = None,
     reservation: Reservation | None = None,
+    formats: Set[str] | None = None,
 ) -> Source:
     """Return the properties of an image, and how much memory its compression would reserve.
 
@@ -121,7 +127,8 @@ def inspect(
                 source = route_raw(raw, parts, context).source
             else:
                 original = spool()
-                source = route_file(ByteStream(parts, original.write, charge=charge), original, context).source
+                route = only_formats(formats, route_file)
+                source = route(ByteStream(parts, original.write, charge=charge), original, context).source
             metadata_bytes = request.bytes - resources.overhead
             return dataclasses.replace(source, reserved_bytes=source.reserved_bytes + metadata_bytes)
         finally:

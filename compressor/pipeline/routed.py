@@ -1,11 +1,12 @@
 """The decision on the route of an image, and what all decisions need."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 from compressor.bytestream import ByteStream
-from compressor.errors import FormatError
+from compressor.errors import FormatError, UnsupportedError
+from compressor.humanize import human_format
 from compressor.jpeg.frame import Header
 from compressor.jpeg.quality import estimated_quality
 from compressor.pipeline import bounds, scoring
@@ -15,6 +16,7 @@ from compressor.pipeline.unchanged import may_return_source
 from compressor.pipeline.variants import Possible
 from compressor.settings import ContentCredentials, Metadata, Settings, Source
 from compressor.sniff import PREFIX, sniff
+from compressor.spool import Spool
 
 HAS_CREDENTIALS = "has content credentials"
 
@@ -36,6 +38,9 @@ class Routed:
     pixels: PixelSource | None = None
     made_before: bool = False
     possible: Possible | None = None
+
+
+FileRouting = Callable[[ByteStream, Spool, RouteContext], Routed]  # chooses the route of a file
 
 
 def returned(source: Source, reason: str) -> Routed:
@@ -68,6 +73,24 @@ def known_format(stream: ByteStream) -> str:
         problem = f"no known image format begins with {found}" if found else "the input is empty"
         raise FormatError("image", "signature", 0, problem)
     return kind
+
+
+def only_formats(formats: Set[str] | None, route: FileRouting) -> FileRouting:
+    """Return what chooses the route of files of some formats as `route` does; None: of all.
+
+    For any other file it raises UnsupportedError before anything but its first bytes is read.
+    """
+    if formats is None:
+        return route
+
+    def checked(stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
+        kind = known_format(stream)
+        if kind not in formats:
+            accepted = ", ".join(sorted(map(human_format, formats)))
+            raise UnsupportedError(f"{human_format(kind)} is not accepted here, only {accepted}")
+        return route(stream, original, context)
+
+    return checked
 
 
 def source_of_jpeg(header: Header) -> Source:

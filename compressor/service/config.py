@@ -1,15 +1,21 @@
 """The configuration of a server. It imports no gRPC, which a process without calls does not need."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from compressor.errors import SettingsError
 from compressor.footprint import Basis
+from compressor.service import limits
 from compressor.spool_directory import SpoolDirectory
+
+# Values of numbers that are no numbers.
+OTHER_VALUES: Mapping[str, tuple[object, ...]] = {"spool_budget": (None, "auto"), "max_calls_per_peer": (None,)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """The configuration of a server.
+    """The configuration of a server. Raises SettingsError for values outside `limits`.
 
     workers               processes that serve calls; 1: this one
     address               host:port of gRPC; port 0 takes a free one
@@ -30,7 +36,11 @@ class ServerConfig:
     grace_seconds         for running calls to end when the server stops
     tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if
                           all of them are complete, valid now and match each other
-    token_file            a bearer token on each line; calls without one of them are UNAUTHENTICATED
+    token_file            tenants, with the hashes of their bearer tokens and their quotas (`tenants`); a call without a
+                          known token is UNAUTHENTICATED
+    reflection            whether clients may ask for the services: "on", "token": only with a token, "off"; None:
+                          "token" with `token_file`, else "on"
+    formats               formats of source files that are decoded; None: all
     log_format            text, json or logfmt
     log_level             debug, info, warning or error
     footprint             basis of the estimates of energy and carbon
@@ -57,9 +67,27 @@ class ServerConfig:
     tls_key: str | None = None
     tls_client_ca: str | None = None
     token_file: str | None = None
+    reflection: Literal["on", "token", "off"] | None = None
+    formats: tuple[str, ...] | None = None
     log_format: str = "text"
     log_level: str = "info"
     footprint: Basis = field(default_factory=Basis)
+
+    def __post_init__(self) -> None:
+        for name in limits.LIMITS:
+            value = getattr(self, name)
+            if value not in OTHER_VALUES.get(name, ()):
+                limits.check_number(name, value)
+        limits.check_window(self.window_bytes, self.memory_budget)
+        limits.check_address("address", self.address)
+        if self.metrics_address is not None:
+            limits.check_address("metrics_address", self.metrics_address)
+        if self.formats is not None:
+            limits.check_formats(self.formats)
+        if self.reflection not in (None, "on", "token", "off"):
+            raise SettingsError("reflection", f"is {self.reflection!r}, must be on, token or off")
+        if self.reflection == "token" and self.token_file is None:
+            raise SettingsError("reflection", "is token, and needs token_file")
 
 
 def spool_budget_of(config: ServerConfig) -> int | None:

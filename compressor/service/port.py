@@ -1,10 +1,35 @@
-"""A port that several processes of one service listen on (SO_REUSEPORT), and no other service."""
+"""Addresses that a service listens on, and a port that only its own processes share (SO_REUSEPORT)."""
 
+import errno
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Self
+from typing import Any, Self
 
 from compressor.errors import SettingsError
+
+
+def resolved(field: str, address: str) -> Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]:
+    """Return the socket addresses of HOST:PORT, the value of a setting. Raise SettingsError for an unknown host."""
+    host, _, port = address.rpartition(":")
+    try:
+        return socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        problem = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise SettingsError(field, f"is {address!r}: {problem}") from None
+
+
+def check_host(field: str, address: str) -> None:
+    """Raise SettingsError for an unknown host, and for one that is not this machine."""
+    for family, kind, protocol, _, name in resolved(field, address):
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.bind((name[0], 0, *name[2:]))
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                continue
+        return  # any other problem is reported where it listens
+    raise SettingsError(field, f"is {address!r}, which is not an address of this machine")
 
 
 class ReservedPort:
@@ -18,13 +43,8 @@ class ReservedPort:
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal():
-            raise SettingsError("address", f"is {address!r}, must be HOST:PORT with several workers")
         self.port = int(port)
-        try:
-            found = socket.getaddrinfo(host.strip("[]"), self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except OSError as error:
-            raise SettingsError("address", f"is {address!r}: {error.strerror}") from None
+        found = resolved("address", address)
         with ExitStack() as sockets:
             for family, kind, protocol, _, name in found:
                 listener = sockets.enter_context(socket.socket(family, kind, protocol))

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from compressor.errors import SettingsError
 from compressor.service.config import Listening, ServerConfig
+from compressor.service.port import check_host
 
 if TYPE_CHECKING:
     from compressor.calls.call import Codec
-
-WORKERS_MAX = 256
 
 
 def serve(
@@ -20,8 +18,9 @@ def serve(
     on_ready  called once calls are accepted
     codec     for tests, of one worker
     """
-    if not 1 <= config.workers <= WORKERS_MAX:
-        raise SettingsError("workers", f"is {config.workers}, must be 1 to {WORKERS_MAX}")
+    check_host("address", config.address)
+    if config.metrics_address is not None:
+        check_host("metrics_address", config.metrics_address)
     if config.workers == 1:
         from compressor.service.server import serve_alone
 

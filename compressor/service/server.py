@@ -1,13 +1,14 @@
 """The server: gRPC with health and reflection on one port, metrics over HTTP on another, and a graceful shutdown."""
 
 import asyncio
+import dataclasses
+import functools
 import logging
 import threading
 from collections.abc import Callable
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from compressor import wire
 from compressor.calls.admission import Door, DoorLimits
@@ -20,13 +21,15 @@ from compressor.humanize import human_bytes
 from compressor.memory import Resources
 from compressor.metrics import Metrics
 from compressor.metrics.admin import Admin
-from compressor.service import auth, malloc
+from compressor.service import malloc
+from compressor.service.access import PortAccess
 from compressor.service.config import Listening, ServerConfig, spool_budget_of
 from compressor.service.energy import export_energy
 from compressor.service.observation import CallObserver, grpc_log_filter
+from compressor.service.reflection import add_reflection
 from compressor.service.reset import note_creators
 from compressor.service.servicer import CompressorService
-from compressor.service.signals import until_signaled
+from compressor.service.signals import reload_on_hangup, until_signaled
 from compressor.service.spool_watch import SpoolWatch
 from compressor.service.tracing import tracing_of
 from compressor.usage import ProcessUsage
@@ -79,13 +82,11 @@ class Server:
     def __init__(self, config: ServerConfig, codec: Codec) -> None:
         self.config = config
         self.metrics = Metrics()
-        # Read first: a server must not listen with incomplete settings of TLS or tokens.
-        self._credentials = auth.server_credentials(config.tls_cert, config.tls_key, config.tls_client_ca)
         self._tracing = tracing_of()
         self._observer = CallObserver(self.metrics, self._tracing)
-        self._interceptors = (
-            [] if config.token_file is None else [auth.TokenInterceptor(config.token_file, self._observer.reject_token)]
-        )
+        # Before it listens: a server must not listen with incomplete settings of TLS or tokens.
+        self.access = PortAccess(config, self.metrics, self._observer.reject_token)
+        codec = codec_of_formats(codec, config.formats)
         resources = codec.resources
         self._usage = ProcessUsage(since_start=True, idle_memory=True)  # compiling kernels included
         accrued = AccruedUsage(config.footprint, self._usage, resources.held.byte_seconds)
@@ -126,16 +127,17 @@ class Server:
         config = self.config
         grpc_log_filter.install()
         note_creators(asyncio.get_running_loop())
-        self._server = grpc.aio.server(interceptors=self._interceptors, options=channel_options(config))
+        self._server = grpc.aio.server(interceptors=self.access.interceptors, options=channel_options(config))
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server)
+        if self.access.reflection:
+            add_reflection((SERVICE, "grpc.health.v1.Health"), self._server)
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
-        if self._credentials is None:
+        if self.access.credentials is None:
             self.port = self._server.add_insecure_port(config.address)
         else:
-            self.port = self._server.add_secure_port(config.address, self._credentials)
+            self.port = self._server.add_secure_port(config.address, self.access.credentials)
         if config.metrics_address is not None:
             host, _, port = config.metrics_address.rpartition(":")
             self._admin = Admin(host.strip("[]"), int(port), self.metrics.wsgi, self._is_ready)
@@ -146,7 +148,7 @@ class Server:
         self._usage.settle()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         await self._spool_watch.check()
-        repeated = (self._trim(), self._door.watch(), self._spool_watch.run())
+        repeated = (self._trim(), self._door.watch(), self._spool_watch.run(), self.access.watch())
         self._background = [asyncio.create_task(work) for work in repeated]
         self.ready = True
         log.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
@@ -194,6 +196,7 @@ async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Listening]
         server = Server(config, codec)
         await server.start()
         handle_interrupt()
+        reload_on_hangup(server.access.reload)
         if on_ready is not None:
             on_ready(server)
         await stopped.wait()
@@ -209,6 +212,19 @@ def serve_alone(config: ServerConfig, on_ready: Callable[[Listening], None] | No
 
         codec = pipeline_codec(resources_of(config))
     asyncio.run(run(config, codec, on_ready))
+
+
+def codec_of_formats(codec: Codec, formats: tuple[str, ...] | None) -> Codec:
+    """Return a codec that decodes files of these formats only; None: all."""
+    if formats is None:
+        return codec
+    accepted = frozenset(formats)
+    return dataclasses.replace(
+        codec,
+        stream=functools.partial(codec.stream, formats=accepted),
+        inspect=functools.partial(codec.inspect, formats=accepted),
+        unarchive=functools.partial(codec.unarchive, formats=accepted),
+    )
 
 
 def resources_of(config: ServerConfig) -> Resources:

@@ -25,6 +25,7 @@ from compressor.service import status
 from compressor.service.messages import Response, parts_from_proto, response_of
 from compressor.service.observation import CallObserver, GrpcContext
 from compressor.service.reset import reset
+from compressor.service.tenants import current_tenant
 from compressor.settings import VERSION
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -189,8 +190,9 @@ class CompressorService(rpc.CompressorServiceServicer):
     @contextlib.contextmanager
     def _account(self, method: str, context: GrpcContext) -> Iterator[Account]:
         """Observe a call."""
+        tenant = current_tenant.get()
         try:
-            with self._observer.call(method, context) as account:
+            with self._observer.call(method, context, None if tenant is None else tenant.name) as account:
                 yield account
         finally:
             self.had_activity = True

@@ -34,7 +34,8 @@ def config_from(values: Mapping[str, Any]) -> ServerConfig:
     """Return the configuration that `dataclasses.asdict` made."""
     basis = values["footprint"]
     profile = None if basis["profile"] is None else Profile(basis["profile"])
-    return ServerConfig(**dict(values) | {"footprint": Basis(**basis | {"profile": profile})})
+    formats = None if values["formats"] is None else tuple(values["formats"])  # JSON has lists
+    return ServerConfig(**dict(values) | {"footprint": Basis(**basis | {"profile": profile}), "formats": formats})
 
 
 def codec_of_pipeline(resources: Resources) -> Codec:
@@ -89,6 +90,9 @@ class WorkerServer:
                         self._shares.grow(message["resource"], message["bytes"])
                     case "limit":
                         self._shares.limit(message["resource"], message["ceiling"])
+                    case "reload":
+                        with contextlib.suppress(RuntimeError):  # the loop is closed: it has drained
+                            self._loop.call_soon_threadsafe(self._server.access.reload)
                     case "collect":
                         self._send_metrics("collected")
                     case "drain":
@@ -114,6 +118,7 @@ async def run_worker(link: Link, start: Mapping[str, Any], codec_of: Callable[[R
 def main(codec_of: Callable[[Resources], Codec] = codec_of_pipeline) -> None:
     """Run a worker. The argument is the number of the file descriptor of its link. Tests replace the codec."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the first process gets it, and sends a message
     malloc.return_freed_memory()
     threading.stack_size(STACK_BYTES)
     link = Link(socket.socket(fileno=int(sys.argv[1])))

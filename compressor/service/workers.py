@@ -26,7 +26,7 @@ from compressor.service.energy import export_energy
 from compressor.service.link import MESSAGE_BYTES_MAX, LinkError, encoded, read_message
 from compressor.service.port import ReservedPort
 from compressor.service.shared_budget import SharedBudget
-from compressor.service.signals import until_signaled
+from compressor.service.signals import reload_on_hangup, until_signaled
 from compressor.usage import ProcessUsage, Usage
 
 log = logging.getLogger(__name__)
@@ -168,6 +168,12 @@ class WorkerPool:
         self._started = True
         log.info("%d workers serve on port %d, metrics on port %s", len(firsts), self.port, self.metrics_port)
 
+    def reload(self) -> None:
+        """Have all workers read their files again."""
+        for worker in self._workers:
+            if worker.ready:  # any other is about to read them
+                worker.send("reload")
+
     async def stop(self) -> None:
         """Let all workers drain, wait until they have ended, and stop."""
         self._draining.set()
@@ -298,6 +304,7 @@ async def run_workers(
         workers = WorkerPool(config, command)
         await workers.start()
         handle_interrupt()
+        reload_on_hangup(workers.reload)
         if on_ready is not None:
             on_ready(workers)
         waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(workers.failed())]

@@ -173,6 +173,7 @@ def healthy(folder: Path) -> dict[str, Callable[[], bytes]]:
     """Return pages by path, of a healthy installation."""
     used = Drivers(0.05, 5e8)
     service = service_metrics(500 << 20, 1 << 30, 0.0, Work(replace(BASIS, reserved_vcpus=0.5), used))
+    service.watch_certificate(lambda: time.time() + 90 * 24 * HOUR)
     work = Work(BASIS, replace(used, stored_byte_seconds=4e13, unsent_bytes=3e7))
     exporter = exporter_metrics(Ledger(work, work.amounts, int(4e13)))
     write_run(folder / "run.prom", time.time() - HOUR, 0, False)
@@ -192,6 +193,7 @@ def healthy(folder: Path) -> dict[str, Callable[[], bytes]]:
 def troubled(folder: Path) -> dict[str, Callable[[], bytes]]:
     """Return pages by path, of an installation in which every alert should fire."""
     service = service_metrics(1000 << 20, 10 << 30, 1.0, Work(replace(BASIS, reserved_vcpus=64.0), Drivers(32.0, 5e10)))
+    service.watch_certificate(lambda: time.time() + 3 * 24 * HOUR)
     work = Work(BASIS, Drivers(1.0, 1e9, stored_byte_seconds=1e6, unsent_bytes=0.0))
     stale = Ledger(work, work.amounts, 10**6, int(7e9), read_seconds_ago=2 * HOUR, invalid_lines=3.0)
     exporter = exporter_metrics(stale, time.time() - 3 * YEAR, sha256="0" * 64, version="0")
@@ -203,6 +205,7 @@ def troubled(folder: Path) -> dict[str, Callable[[], bytes]]:
         for code in ("OK", "OK", "OK", "UNAVAILABLE", "INTERNAL", "INVALID_ARGUMENT"):
             call(service, code)
         service.duration.observe(40.0)
+        service.reloaded("failure")
         return page(service.wsgi)
 
     return {

@@ -70,6 +70,7 @@ def metrics() -> list[str]:
     server, energy = Metrics(), Accrued(basis).amounts
     server.watch_memory(1, lambda: 1, lambda: 1.0)
     server.watch_spool(1, lambda: 1, lambda: 1, lambda: 0)
+    server.watch_certificate(lambda: 1.0)
     server.watch_energy(lambda: 1.0)
     server.estimate(Estimates("1", lambda: energy, basis.gauges(), basis.info()), 1.0)
     page += b"".join(server.wsgi(request, lambda status, headers: None)).decode()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from typer.testing import CliRunner
 
@@ -17,7 +18,7 @@ from compressor.batch.engine_local import Local
 from compressor.batch.job import Job, Prepared
 from compressor.calls.codec import pipeline_codec
 from compressor.cli.app import app
-from compressor.client import Access, connect, health
+from compressor.client import Access, Client, connect, health
 from compressor.errors import CallError
 from compressor.memory import Resources
 from compressor.stores.open import open_store
@@ -30,12 +31,12 @@ from tests.service.running import Running, eventually
 
 SERVERS = {
     "plain": {},
-    "tokens": {"token_file": "tokens"},
+    "tokens": {"token_file": "tenants"},
     "tls": {"tls_cert": "server.crt", "tls_key": "server.key"},
-    "tls-tokens": {"tls_cert": "server.crt", "tls_key": "server.key", "token_file": "tokens"},
+    "tls-tokens": {"tls_cert": "server.crt", "tls_key": "server.key", "token_file": "tenants"},
     "mutual": {"tls_cert": "server.crt", "tls_key": "server.key", "tls_client_ca": "ca.crt"},
     "mutual-tokens": {
-        "tls_cert": "server.crt", "tls_key": "server.key", "tls_client_ca": "ca.crt", "token_file": "tokens",
+        "tls_cert": "server.crt", "tls_key": "server.key", "tls_client_ca": "ca.crt", "token_file": "tenants",
     },
     "elsewhere": {"tls_cert": "far.crt", "tls_key": "far.key"},
 }  # fmt: skip
@@ -125,6 +126,12 @@ def test_a_probe_on_the_servers_machine_needs_only_the_servers_settings(addresse
     ran = CliRunner().invoke(app, ["health", "--address", addresses[server]], env=environment)
 
     assert (ran.exit_code, ran.output) == (0, f"{addresses[server]}: serving\n")
+
+
+def test_several_addresses_are_checked_against_the_same_authority(addresses: Any, folder: Any) -> None:
+    trusted = grpc.ssl_channel_credentials((folder / "ca.crt").read_bytes())
+    with Client([addresses["tls"], addresses["tls"]], credentials=trusted, timeout=10) as client:
+        assert client.compress(b"FAKEhalf").data
 
 
 def test_a_probe_with_a_servers_settings_trusts_no_other_server(addresses: Any) -> None:

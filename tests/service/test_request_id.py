@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from compressor.service.request_id import request_id_of
+from compressor.service.tenants import line_of
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.service.fake_pipeline import fake_codec, file_of
@@ -103,7 +104,7 @@ def endless() -> Iterator[pb.CompressRequest]:
 
 
 def test_a_call_without_a_token_has_an_id(tmp_path: Any) -> None:
-    (tmp_path / "tokens").write_text("secret\n")
+    (tmp_path / "tokens").write_text(line_of("shop", "secret"))
     with Running(fake_codec(), token_file=str(tmp_path / "tokens")) as running:
         with grpc.insecure_channel(running.address) as channel:
             call = rpc.CompressorServiceStub(channel).Compress(requests(b"half"))

@@ -16,6 +16,7 @@ import pytest
 from compressor.client import Client
 from compressor.errors import CompressorError
 from compressor.service.log_format import FORMATS
+from compressor.service.tenants import line_of
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests import ROOT
@@ -159,7 +160,7 @@ def secrets() -> list[bytes]:
 @pytest.mark.parametrize("format", FORMATS)
 def test_no_byte_of_an_image_and_no_token_is_logged(real: Any, tmp_path: Path, format: str) -> None:
     """At level DEBUG, with images that are valid, and broken at their first bytes, in their header, in their data."""
-    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
+    (tmp_path / "tokens").write_text(line_of("shop", TOKEN))
     image = png(32, 24)
     header = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + TEXT[:4] + PIXELS
     images = [image, PIXELS, TEXT * 9, header, image[:60] + PIXELS + TEXT, b"\xff\xd8\xff\xe1\x00\x20" + TEXT + PIXELS]
@@ -181,7 +182,7 @@ def test_no_byte_of_an_image_and_no_token_is_logged(real: Any, tmp_path: Path, f
 
 
 def test_a_call_without_a_valid_token_is_logged(tmp_path: Path) -> None:
-    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
+    (tmp_path / "tokens").write_text(line_of("shop", TOKEN))
     with logged() as log, Running(fake_codec(), token_file=str(tmp_path / "tokens")) as running:
         with Client(running.address, token=WRONG_TOKEN) as client, pytest.raises(CompressorError):
             client.compress(file_of(500))

@@ -43,7 +43,7 @@ REFUSED_BY_SERVER = [
     *((SERVER | {"tls_cert": name}, "tls_cert") for name in CHAINS),
     *((SERVER | {"tls_key": name}, "tls_key") for name in KEYS),
     *((SERVER | {"tls_client_ca": name}, "tls_client_ca") for name in CERTIFICATES),
-    *(({"token_file": name}, "token_file") for name in TOKENS),
+    *(({"token_file": name}, "token_file") for name in [*TOKENS, "tokens"]),
     *((SERVER | {"token_file": name}, "token_file") for name in TOKENS),
 ]
 REFUSED_BY_CLIENT = [
@@ -56,7 +56,7 @@ REFUSED_BY_CLIENT = [
     *((CLIENT | {"tls_cert": name}, "tls_cert") for name in CHAINS),
     *((CLIENT | {"tls_key": name}, "tls_key") for name in KEYS),
     *((CLIENT | {"tls_ca": name}, "tls_ca") for name in CERTIFICATES),
-    *(({"token_file": name}, "token_file") for name in TOKENS),
+    *(({"token_file": name}, "token_file") for name in [*TOKENS, "tenants"]),
 ]
 
 

@@ -20,6 +20,7 @@ from compressor.client import Client
 from compressor.errors import CompressorError, SettingsError
 from compressor.metrics import Account, Metrics
 from compressor.service import server, tracing
+from compressor.service.tenants import line_of
 from compressor.service.tracing import Tracing, is_asked_for, tracing_of
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -139,7 +140,7 @@ def test_an_error_of_the_service_is_marked_and_one_of_the_client_is_not(traced: 
 
 
 def test_a_call_without_a_token_has_a_span(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    (tmp_path / "tokens").write_text("secret\n")
+    (tmp_path / "tokens").write_text(line_of("shop", "secret"))
     traced = Traced(monkeypatch, token_file=str(tmp_path / "tokens"))
     with traced.running, Client(traced.running.address, token="wrong") as client:
         with pytest.raises(CompressorError):
