@@ -3,10 +3,11 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from compressor.errors import BusyError, LimitError
 from compressor.spool import Spool
@@ -16,6 +17,19 @@ from compressor.usage import MemoryGauge
 
 PATIENCE_SECONDS = 0.25
 SHARE_SECONDS = 1.0  # that a request waits for a larger share of the budgets: some round trips, on a busy machine
+
+
+class Allowance(Protocol):
+    """The memory that the requests of one tenant may reserve together."""
+
+    def reserve(self, size: int, held: int = 0) -> None:
+        """Count memory that a request with `held` bytes is about to reserve. Raise LimitError or BusyError if that is
+        too much."""
+        ...
+
+    def release(self, size: int) -> None:
+        """Count memory as free again."""
+        ...
 
 
 class Reservation:
@@ -30,6 +44,7 @@ class Reservation:
     may_borrow  memory may be lent to its spools
     spools      what the spool budget knows of its spools
     wait        begin and end of the wait for the memory of its image, of time.monotonic(); None before it
+    allowance   what it counts for, besides the budget
     """
 
     def __init__(self, resources: "Resources") -> None:
@@ -40,10 +55,30 @@ class Reservation:
         self.may_borrow = True
         self.spools = SpoolAccount()
         self.wait: tuple[float, float] | None = None
+        self.allowance: Allowance | None = None
 
     def hold(self, count: int) -> None:
         """Reserve `count` more bytes now. Raise LimitError if they never fit, BusyError if others need them."""
-        self._resources.take(self, count)
+        with self._allowed(count):
+            self._resources.take(self, count)
+
+    def count_for(self, allowance: Allowance) -> None:
+        """Count for an allowance from now on. Raise LimitError or BusyError if that is too much for it."""
+        allowance.reserve(self.bytes)
+        self.allowance = allowance
+
+    @contextmanager
+    def _allowed(self, count: int) -> Iterator[None]:
+        """Count bytes for the allowance, unless the block raises an error."""
+        if self.allowance is None:
+            yield
+            return
+        self.allowance.reserve(count, self.bytes)
+        try:
+            yield
+        except BaseException:
+            self.allowance.release(count)
+            raise
 
     def extend(self, count: int, still_wanted: Callable[[], None] = lambda: None) -> None:
         """Reserve `count` more bytes for the image; wait in a queue until they are free.
@@ -54,7 +89,8 @@ class Reservation:
         """
         began = time.monotonic()
         try:
-            self._resources.await_room(self, count, still_wanted)
+            with self._allowed(count):
+                self._resources.await_room(self, count, still_wanted)
         finally:
             self.wait = (began, time.monotonic())
 
@@ -81,13 +117,18 @@ class Reservation:
 
     def shrink(self) -> None:
         """Release all but the overhead: the image is finished, its request is not."""
-        if self.bytes:
-            self._resources.release(self, self._resources.overhead)
+        self._release(self._resources.overhead)
 
     def close(self) -> None:
         """Release the reservation; may be called again."""
-        if self.bytes:
-            self._resources.release(self)
+        self._release(0)
+
+    def _release(self, kept: int) -> None:
+        count = self.bytes - kept
+        if count > 0:
+            self._resources.release(self, count)
+            if self.allowance is not None:
+                self.allowance.release(count)
 
     def __enter__(self) -> Self:
         return self
@@ -349,10 +390,10 @@ class Resources:
         if not reservation.admitted:
             self._early_bytes += count
 
-    def release(self, reservation: Reservation, kept: int = 0) -> None:
-        """Free a reservation but for `kept` bytes, and wake the waiting requests."""
+    def release(self, reservation: Reservation, count: int) -> None:
+        """Free `count` bytes of a reservation, and wake the waiting requests."""
         with self._lock:
-            self._add(reservation, min(0, kept - reservation.bytes))
+            self._add(reservation, -count)
             self._on_change()
             self._changed.notify_all()
 

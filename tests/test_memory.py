@@ -210,3 +210,36 @@ def test_spools_of_many_threads_keep_their_bytes_while_memory_is_taken_back(disk
         thread.join()
     assert not wrong
     assert resources.reserved_bytes == resources._lent_bytes == resources.spooled_bytes == 0
+
+
+class Counted:
+    """An allowance of 100 bytes, which lets everything pass that no budget would."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def reserve(self, size: int, held: int = 0) -> None:
+        if size <= 1000 and self.bytes + size > 100:
+            raise BusyError(f"{held} bytes are held", 1.0)
+        self.bytes += size
+
+    def release(self, size: int) -> None:
+        self.bytes -= size
+
+
+def test_a_reservation_counts_for_its_allowance_until_it_is_released(disk: str) -> None:
+    resources, allowance = Resources(memory_budget=1000, spool_dir=disk, overhead=10), Counted()
+    with resources.reservation() as reservation:
+        reservation.count_for(allowance)
+        reservation.hold(20)
+        reservation.extend(60)
+        assert allowance.bytes == reservation.bytes == 90
+        with pytest.raises(BusyError, match="90 bytes"):
+            reservation.hold(20)
+        assert resources.reserved_bytes == 90
+        reservation.shrink()
+        assert allowance.bytes == resources.reserved_bytes == 10
+        with pytest.raises(LimitError):
+            reservation.extend(2000)
+        assert allowance.bytes == 10
+    assert allowance.bytes == resources.reserved_bytes == 0

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from compressor.calls.patience import ClientClock, Patience
 from compressor.cores import Demand, cores
 from compressor.errors import BusyError, CompressorError, DeadlineError
-from compressor.memory import Reservation, Resources
+from compressor.memory import Allowance, Reservation, Resources
 
 CPU_SECONDS = 0.02  # of a call of which nothing is known, until others have ended
 WEIGHT = 1 / 16  # of the last call in the means of all
@@ -89,10 +89,9 @@ class Door:
         self._open: set[Admitted] = set()
         self._peers = Counter[str]()
         self._entering = self._patient = 0  # calls between the checks and the reservation; those that wait for it
-        self._mean_cpu = self._mean_interval = (
-            CPU_SECONDS  # the latter between the ends of two calls, while any is open
-        )
-        self._busy_since = 0.0
+        self._mean_cpu = CPU_SECONDS
+        # Between the ends of two calls, while any is open; the last end, or when the first one was let in.
+        self._mean_interval, self._busy_since = CPU_SECONDS, 0.0
         self._backlog, self._backlog_at = 0.0, 0.0
 
     @property
@@ -101,11 +100,14 @@ class Door:
         return len(self._open)
 
     @asynccontextmanager
-    async def admitted(self, peer: str, deadline: float | None) -> AsyncIterator[Admitted]:
+    async def admitted(
+        self, peer: str, deadline: float | None, allowance: Allowance | None = None
+    ) -> AsyncIterator[Admitted]:
         """Let a call in for the block.
 
-        peer      the address of its client
-        deadline  of time.monotonic(), or None
+        peer       the address of its client
+        deadline   of time.monotonic(), or None
+        allowance  what its memory counts for, besides the budget
 
         Raise BusyError, with the time after which there may be room, or DeadlineError.
         """
@@ -114,7 +116,7 @@ class Door:
         self._entering += 1
         try:
             try:
-                reservation = await self._reserved()
+                reservation = await self._reserved(allowance)
             finally:
                 self._entering -= 1
             admitted = Admitted(peer, reservation, Demand(deadline), ClientClock(self._patience, time.monotonic()))
@@ -149,14 +151,20 @@ class Door:
         if self._resources.longest_wait_seconds > limits.queue_seconds / 2:
             raise BusyError("calls are waiting for memory", self.retry_seconds())
 
-    async def _reserved(self) -> Reservation:
+    async def _reserved(self, allowance: Allowance | None) -> Reservation:
         """Return a reservation of a call's overhead."""
         try:
-            reservation = self._resources.reservation_at_once()
-            return await self._brought() if reservation is None else reservation
+            reservation = self._resources.reservation_at_once() or await self._brought()
         except BusyError:
             self._make_way(time.monotonic())
             raise
+        if allowance is not None:
+            try:
+                reservation.count_for(allowance)
+            except CompressorError:
+                reservation.close()
+                raise
+        return reservation
 
     async def _brought(self) -> Reservation:
         """Return the same, of memory that has to be brought: on a thread, since that takes some time."""

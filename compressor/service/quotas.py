@@ -117,15 +117,15 @@ class Quota:
             self._bytes.take(size, now)
             return self._bytes.wait_seconds(0, now)
 
-    def reserve(self, size: int) -> None:
-        """Count memory that is about to be reserved.
+    def reserve(self, size: int, held: int = 0) -> None:
+        """Count memory that is about to be reserved by a call that has reserved `held` bytes.
 
         Raise LimitError if it is more than all that the tenant may reserve, BusyError if its other calls have too much.
         """
         with self._lock:
-            most = self.limits.memory
-            if most is not None and size > most:
-                raise LimitError(f"needs {size} bytes of memory, more than the {most} that {self._name} may reserve")
+            most, needed = self.limits.memory, held + size
+            if most is not None and needed > most:
+                raise LimitError(f"needs {needed} bytes of memory, more than the {most} that {self._name} may reserve")
             if most is not None and self._reserved + size > most:
                 problem = f"{self._name} may reserve {most} bytes of memory at once, and has reserved {self._reserved}"
                 raise BusyError(problem, RETRY_SECONDS)

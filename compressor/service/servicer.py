@@ -204,7 +204,11 @@ class CompressorService(rpc.CompressorServiceServicer):
         deadline = None if remaining is None else time.monotonic() + remaining
         handler = asyncio.current_task()
         assert handler is not None
-        async with self._door.admitted(_address(context), deadline) as admitted:
+        tenant = current_tenant.get()
+        quota = None if tenant is None else tenant.quota
+        if quota is not None:
+            quota.admit()
+        async with self._door.admitted(_address(context), deadline, quota) as admitted:
             with Call(self._codec, admitted, functools.partial(self._worked, account)) as call:
                 tasks = {asyncio.create_task(self._feed(call, work, context, account))}
                 (call.feeding,) = tasks
@@ -272,6 +276,8 @@ class CompressorService(rpc.CompressorServiceServicer):
         account.received(size)
         if parts:
             call.inbox.put(parts, size)
+        if (tenant := current_tenant.get()) is not None and (wait := tenant.quota.count(size)) and not finished:
+            await asyncio.sleep(wait)  # the client is not late meanwhile
         return finished
 
 
