@@ -188,6 +188,7 @@ class _Calls:
         retry = right = False
         if exchange.code == OK or exchange.received:
             retry, right = self._generator.read(exchange, file)
+        retry |= exchange.retry
         return CallRecord(
             file.share, due, exchange.sent_at, exchange.first_at, exchange.end_at, exchange.code, exchange.reason,
             retry, right,

@@ -1,11 +1,15 @@
 """Many calls at a time on one HTTP/2 connection (RFC 9113), cheaply, and with senders and readers as slow as wanted."""
 
 import asyncio
+import base64
 import contextlib
 import math
 import struct
 import time
 from collections.abc import Callable
+
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
 
 from benchmarks.service import hpack
 from benchmarks.service.http2 import (
@@ -47,6 +51,15 @@ LOST = "the connection was lost"
 REFUSED_STREAM = "RST_STREAM 7"
 
 
+def says_when_to_retry(details: bytes) -> bool:
+    """Return whether a status with these details, in base64 without padding, has a google.rpc.RetryInfo."""
+    try:
+        status = status_pb2.Status.FromString(base64.b64decode(details + b"=" * (-len(details) % 4)))
+    except (ValueError, DecodeError):
+        return False
+    return any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
+
+
 class Exchange:
     """A call: its request, and what the server answered. Times are of time.perf_counter.
 
@@ -55,10 +68,11 @@ class Exchange:
     first_at  time of the first response; NaN before it
     code      gRPC's status, RUNNING before the end
     reason    the status' message, or what ended the call instead of a status
+    retry     the details of the status say when to retry
     """
 
     __slots__ = (
-        "allowed", "body", "code", "end_at", "first_at", "offset", "on_end", "reason", "received", "sent_at",
+        "allowed", "body", "code", "end_at", "first_at", "offset", "on_end", "reason", "received", "retry", "sent_at",
         "stream", "window",
     )  # fmt: skip
 
@@ -68,7 +82,7 @@ class Exchange:
         self.received = bytearray()
         self.offset = self.stream = self.window = 0
         self.sent_at = self.first_at = self.end_at = math.nan
-        self.code, self.reason = RUNNING, ""
+        self.code, self.reason, self.retry = RUNNING, "", False
 
 
 class MultiplexedConnection(asyncio.Protocol):
@@ -212,6 +226,7 @@ class MultiplexedConnection(asyncio.Protocol):
         if exchange.offset < len(exchange.body):
             self._reset(exchange)
         reason = message.decode(errors="replace") if code else f"HTTP {found.get(b':status', b'?').decode()}"
+        exchange.retry = says_when_to_retry(found.get(b"grpc-status-details-bin", b""))
         self._end(exchange, int(code) if code.isdigit() else UNKNOWN, reason)
 
     def _update(self, exchange: Exchange | None, stream: int, increment: int) -> None:

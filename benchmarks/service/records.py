@@ -24,7 +24,7 @@ class CallRecord(NamedTuple):
     end     NaN if it has not ended
     code    gRPC's status; RUNNING if it has not ended
     reason  the status' message, or what ended the call instead
-    retry   a failure in band said when to retry
+    retry   a failure in band, or the status, said when to retry
     right   the result is the expected one
     """
 

@@ -8,6 +8,8 @@ All of this runs in the event loop and is never waited for there, but for memory
 """
 
 import asyncio
+import math
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,6 +28,8 @@ LATE_SECONDS = 3.0  # that a client has to be late for its call to make way
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 30.0
 PATIENT_CALLS = 8  # that wait at the same time for memory to be brought
 BACKLOG_SECONDS = 0.02  # that a sum over all calls is used again
+RATE_SECONDS = 2.0  # over which the rate of work is measured: some ten calls of 12 megapixels
+RATE_MIN = 0.1  # of the cores
 TICK_SECONDS = 0.25
 CUT_OFF_SECONDS = 1.0  # for a call that was given up to end: its client may have to read what was sent before
 
@@ -80,6 +84,40 @@ class Admitted:
         return max(0.0, (demand.expected_seconds or mean) - demand.spent_seconds)
 
 
+class WorkRate:
+    """The CPU seconds of work in a second while there is more than the cores can do at once.
+
+    It is less than the number of cores where the cores have other work, too: the transport's, or another process'.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._work = self._seconds = self._pending = 0.0  # decaying sums; work since `at`
+        self._at = 0.0
+
+    def count(self, cpu_seconds: float) -> None:
+        """Count work that has been done; called in any thread."""
+        with self._lock:
+            self._pending += cpu_seconds
+
+    def measure(self, is_busy: bool, now: float) -> None:
+        """End an interval, in which the cores had more than enough to do, or not."""
+        with self._lock:
+            seconds, self._at = min(now - self._at, RATE_SECONDS), now
+            if is_busy:
+                kept = math.exp(-seconds / RATE_SECONDS)
+                self._work = self._work * kept + self._pending
+                self._seconds = self._seconds * kept + seconds
+            self._pending = 0.0
+
+    @property
+    def value(self) -> float:
+        """Return the rate; that of idle cores until it is known."""
+        if self._seconds < RATE_SECONDS / 2:
+            return cores.count
+        return min(max(self._work / self._seconds, RATE_MIN * cores.count), cores.count)
+
+
 class Door:
     """The door of a server, with the calls that it has let in."""
 
@@ -93,6 +131,7 @@ class Door:
         # Between the ends of two calls, while any is open; the last end, or when the first one was let in.
         self._mean_interval, self._busy_since = CPU_SECONDS, 0.0
         self._backlog, self._backlog_at = 0.0, 0.0
+        self._work, self._is_busy = WorkRate(), False
 
     @property
     def open_calls(self) -> int:
@@ -191,9 +230,11 @@ class Door:
     def expected_seconds(self, now: float) -> float:
         """Return the time after which the cores are expected to have done the work of all calls."""
         if now - self._backlog_at > BACKLOG_SECONDS:
-            self._backlog = sum(call.backlog_seconds(self._mean_cpu, now) for call in self._open)
-            self._backlog_at = now
-        return self._backlog / cores.count
+            left = [call.backlog_seconds(self._mean_cpu, now) for call in self._open]
+            self._work.measure(self._is_busy, now)
+            self._is_busy = sum(seconds > 0 for seconds in left) > cores.count
+            self._backlog, self._backlog_at = sum(left), now
+        return self._backlog / self._work.value
 
     def retry_seconds(self) -> float:
         """Return after what time there may be room: when half of the calls will have ended, if they go on as before."""
@@ -205,7 +246,8 @@ class Door:
         self._busy_since = now
 
     def learn(self, cpu_seconds: float) -> None:
-        """Count the CPU time of a call whose work has ended."""
+        """Count the CPU time of a call whose work has ended; called in any thread."""
+        self._work.count(cpu_seconds)
         self._mean_cpu += WEIGHT * (cpu_seconds - self._mean_cpu)
 
     async def watch(self) -> None:

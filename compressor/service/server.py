@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import functools
 import logging
+import sys
 import threading
 from collections.abc import Callable
 
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 SERVICE = pb.DESCRIPTOR.services_by_name["CompressorService"].full_name
 TRIM_SECONDS = 1.0
 PENDING_CALLS_MAX = 10_000
+SWITCH_SECONDS = 0.0005
 STACK_BYTES = 512 << 10  # of a call's thread: the codec works in arrays, not on the stack
 # Memory of a call, besides its image and its HTTP/2 window: the chunk that the pipeline works on, the next one, and the
 # three copies that gRPC keeps of a message whose reader does not take it.
@@ -203,10 +205,20 @@ async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Listening]
     await server.stop()
 
 
+def prepare_threads() -> None:
+    """Set the stack of threads, and how long one keeps the interpreter while another waits for it.
+
+    The event loop lets go of the interpreter at each of some five calls into gRPC for every call, even for one that is
+    refused, and waits for it again as long as that. With Python's own 5 ms it falls behind under load.
+    """
+    threading.stack_size(STACK_BYTES)
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+
 def serve_alone(config: ServerConfig, on_ready: Callable[[Listening], None] | None, codec: Codec | None) -> None:
     """Serve until SIGTERM or SIGINT, in this process."""
     malloc.return_freed_memory()
-    threading.stack_size(STACK_BYTES)
+    prepare_threads()
     if codec is None:
         from compressor.calls.codec import pipeline_codec
 

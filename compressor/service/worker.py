@@ -24,7 +24,7 @@ from compressor.service import malloc
 from compressor.service.config import ServerConfig
 from compressor.service.link import Link
 from compressor.service.log_format import log_to_stderr
-from compressor.service.server import STACK_BYTES, Server, resources_of
+from compressor.service.server import Server, prepare_threads, resources_of
 from compressor.service.shared_budget import BudgetShares
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ def main(codec_of: Callable[[Resources], Codec] = codec_of_pipeline) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the first process gets it, and sends a message
     malloc.return_freed_memory()
-    threading.stack_size(STACK_BYTES)
+    prepare_threads()
     link = Link(socket.socket(fileno=int(sys.argv[1])))
     start = link.receive()
     if start is None:

@@ -160,6 +160,18 @@ async def test_a_client_that_takes_too_long_is_given_up_and_then_cut_off(monkeyp
     assert set(events[1:]) == {"cut off"}
 
 
+def test_the_rate_of_work_is_that_of_the_time_with_enough_to_do() -> None:
+    rate = admission.WorkRate()
+    rate.measure(False, 0.0)
+    assert rate.value == cores.count, "not known"
+    for second in range(1, 21):
+        rate.count(0.25 * cores.count)
+        rate.measure(True, float(second))
+        rate.count(0.0)
+        rate.measure(False, second + 0.5)  # too little to do: neither its work nor its time counts
+    assert rate.value == pytest.approx(0.5 * cores.count, rel=0.01), "0.25 s of work of each core in 0.5 s"
+
+
 def test_the_first_in_the_queue_for_memory_says_how_long_it_has_waited(tmp_path: Path) -> None:
     resources = Resources(memory_budget=100)
     assert resources.longest_wait_seconds == 0.0
