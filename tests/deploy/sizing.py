@@ -36,9 +36,10 @@ def size(text: str) -> int:
 def memory_bytes(config: ServerConfig) -> int:
     """Return the memory that a server may need, by the formula of docs/deployment.md.
 
-    The budget and a tenth of it for the allocator, 100 MiB for each worker, and 100 MiB.
+    The budget and a tenth of it for the allocator; for each worker 100 MiB and 16 KiB for each connection; and 100 MiB.
     """
-    return config.memory_budget * 11 // 10 + 100 * MIB * (config.workers + 1)
+    each = 100 * MIB + config.max_connections * (16 << 10)
+    return config.memory_budget * 11 // 10 + each * config.workers + 100 * MIB
 
 
 def assert_sizes(config: ServerConfig, memory_limit: int, stop_seconds: float) -> None:
