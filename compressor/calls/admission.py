@@ -4,7 +4,7 @@ Every call that is let in is charged for what it may hold besides its image, unt
 many calls are open, if memory is short, or if those before it would keep the cores busy for too long. While calls are
 refused for want of room, those whose clients are late make way.
 
-All of this runs in the event loop and is never waited for there, but for memory that has to be brought from elsewhere.
+It runs in the event loop, and waits for nothing but memory that has to be brought from elsewhere.
 """
 
 import asyncio
@@ -188,6 +188,7 @@ class Door:
         if expected > allowed:
             raise BusyError(f"the calls before are expected to take {expected:.2g} s", self.retry_seconds())
         if self._resources.longest_wait_seconds > limits.queue_seconds / 2:
+            self._make_way(now)
             raise BusyError("calls are waiting for memory", self.retry_seconds())
 
     async def _reserved(self, allowance: Allowance | None) -> Reservation:
