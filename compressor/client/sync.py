@@ -34,7 +34,7 @@ class _Requests(Generic[M]):
         self._requests = requests
         self._meter = meter
         self._unsent = 0  # bytes of the last message; gRPC has accepted it when it asks for the next one
-        self._abandoned = False
+        self._abandoned = self._is_closed = False
         self._lock = threading.Lock()
         self.reason: Exception | None = None
 
@@ -56,6 +56,9 @@ class _Requests(Generic[M]):
             except Exception as error:
                 self.reason = error
                 raise StopIteration from None
+            finally:
+                if self._is_closed:
+                    self._requests = iter(())
 
     def abandon(self) -> bool:
         """Let gRPC's thread read no more. Return whether nothing of the source was read."""
@@ -65,6 +68,13 @@ class _Requests(Generic[M]):
         self._lock.release()
         return not self._builder.begun
 
+    def close(self) -> None:
+        """Free the source, which may have a file open. If gRPC's thread reads from it, that frees it afterwards."""
+        self._is_closed = self._abandoned = True
+        if self._lock.acquire(timeout=READING_SECONDS):
+            self._requests = iter(())
+            self._lock.release()
+
 
 class _Attempt(NamedTuple):
     """One attempt of a call that streams its result."""
@@ -73,6 +83,10 @@ class _Attempt(NamedTuple):
     requests: "_Requests[Any]"
     response: ResponseReader
     meter: Meter
+
+
+def _begin_no_more(attempts: Attempts) -> _Attempt:
+    raise RuntimeError("the stream is closed")
 
 
 class ResultStream:
@@ -137,6 +151,7 @@ class ResultStream:
         if self._is_closed:  # by another thread, during the pause
             raise failure
         self._chunk = b""
+        requests.close()
         self._attempt = self._begin(self._attempts)
 
     def read(self) -> Result:
@@ -171,6 +186,8 @@ class ResultStream:
         """Cancel the call, unless it has ended."""
         self._is_closed = True
         self._call.cancel()
+        self._begin = _begin_no_more  # the other one has the source
+        self._attempt.requests.close()
 
     def __enter__(self) -> "ResultStream":
         return self

@@ -33,6 +33,7 @@ from benchmarks.service.multiplexed import DEADLINE_EXCEEDED, OK, REFUSED_STREAM
 from benchmarks.service.records import CallRecord, LoadRecords, latencies, percentiles
 from benchmarks.service.rpcs import CompressRpc, RecodeRpc
 from benchmarks.small.measure import ours
+from tests.service.running import eventually
 
 MIB = 1 << 20
 MIX = (Share(sources.Size(64, 64), 0.5, 2), Share(sources.Size(192, 128), 0.5, 2))
@@ -177,6 +178,7 @@ def test_a_peer_is_measured_like_our_server_until_it_ends() -> None:
         with LoadProcess(process.address, RecodeRpc, files) as load, watch.Watch(process) as watching:
             assert load.make(LoadOrder(30.0, WEIGHTS, callers=2, calls=20)).outcomes()["ok"] >= 20
             before = process.alive
+            assert eventually(lambda: watching.seen.memory)
             process._process.kill()
             records = load.make(LoadOrder(0.3, WEIGHTS, rate=200.0))
             time.sleep(0.3)
