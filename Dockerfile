@@ -10,7 +10,7 @@ COPY constraints.txt pyproject.toml ./
 RUN python3 -m venv /opt/compressor \
     && /opt/compressor/bin/python -c "import tomllib; \
 project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print('\n'.join(project['dependencies'] + project['optional-dependencies']['tls'] + project['optional-dependencies']['otel']))" > dependencies.txt \
+print('\n'.join(project['dependencies'] + project['optional-dependencies']['tls'] + project['optional-dependencies']['otel'] + project['optional-dependencies']['http']))" > dependencies.txt \
     && /opt/compressor/bin/pip install -r dependencies.txt
 COPY README.md LICENSE ./
 COPY scripts scripts

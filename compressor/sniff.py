@@ -17,6 +17,21 @@ FORMAT_SUFFIXES = {
     "pnm": (".pnm", ".pbm", ".pgm", ".ppm"),
 }
 
+# Media types by format, as registered, but for that of PNM.
+MEDIA_TYPES = {
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+    "heif": "image/heif",
+    "jp2": "image/jp2",
+    "jxl": "image/jxl",
+    "pnm": "image/x-portable-anymap",
+}
+
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
 JXL_CODESTREAM = b"\xff\x0a"

@@ -55,6 +55,7 @@ LONGEST = (
     "batch/test_rename_stores.py",
     "service/test_access.py",
     "service/test_workers.py",
+    "service/http/test_flow.py",
 )
 
 # A shell's background job ignores SIGINT, and so would every process that a test starts and then interrupts.

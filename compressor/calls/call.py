@@ -76,9 +76,13 @@ class Trailer:
 
 @dataclass(slots=True)
 class Output:
-    """Parts of a response in one message. A chunk alone is put into the outbox as bytes, which it can join."""
+    """Parts of a response in one message. A chunk alone is put into the outbox as bytes, which it can join.
+
+    report  before the first chunk, if `Call.report_first` is set
+    """
 
     source: Source | None = None
+    report: Report | None = None
     chunk: bytes | None = None
     trailer: Trailer | None = None
 
@@ -91,6 +95,7 @@ class Call:
     inbox             messages of the upload, each a list of parts, put by the event loop
     outbox            the output, read by the event loop; ends with the error that ended the work
     joins_output      whether the client takes several parts of the output together; set with its first message
+    report_first      whether the report comes before the first chunk, too: only if delivery is safe; set before `start`
     """
 
     def __init__(
@@ -103,7 +108,7 @@ class Call:
         loop = asyncio.get_running_loop()
         self.inbox: Inbox[list[UploadPart]] = Inbox(INBOX_BYTES, loop)
         self.outbox: Outbox[bytes | Output] = Outbox(OUTBOX_BYTES, loop)
-        self.joins_output = False
+        self.joins_output = self.report_first = False
         self._held = Output()  # the next output, which may still get more
         self.feeding: asyncio.Task[None] | None = None  # the task that fills the inbox
 
@@ -181,6 +186,9 @@ class Call:
                 self._send()
             bytes_out = crc32c = 0
             for chunk in stream:
+                if self.report_first and not bytes_out:
+                    self._held.report = stream.report
+                    self._send()
                 bytes_out += len(chunk)
                 crc32c = google_crc32c.extend(crc32c, chunk)
                 self._send_chunk(chunk, is_immediate=upload.delivery is Delivery.IMMEDIATE)
@@ -219,7 +227,7 @@ class Call:
         if held == Output():
             return
         chunk = held.chunk or b""
-        self.outbox.put(chunk if held.source is None and held.trailer is None else held, len(chunk))
+        self.outbox.put(chunk if held == Output(chunk=chunk) else held, len(chunk))
 
     def inspect(self) -> None:
         """Read as much of the upload as the header needs, and put its Source into the outbox."""

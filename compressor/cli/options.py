@@ -277,6 +277,17 @@ Address = Annotated[
     ),
 ]
 ServeWorkers = Annotated[int, option("workers", "Processes that serve calls, each on all cores; 1: this one.")]
+HttpAddress = Annotated[
+    str | None,
+    option(
+        "http_address",
+        "Address of the HTTP door (the extra http), or none.",
+        parser=address_or_none,
+        metavar="HOST:PORT",
+        show_default="none",
+    ),
+]
+HttpPage = Annotated[bool, option("http_page", "Serve a page for people at that address, too.")]
 MetricsAddress = Annotated[
     str | None,
     option(

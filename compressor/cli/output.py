@@ -1,20 +1,19 @@
 """The command line's output: where results go, tables, bars and lines for people."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import stat
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from compressor.cli.options import UsageError
 from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds
+from compressor.json_records import json_fields
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as CodingPath
 from compressor.sniff import FORMAT_SUFFIXES
@@ -172,18 +171,8 @@ def error_console() -> "Console":
 
 
 def record_as_json(record: Report | Source) -> str:
-    """Return one line of JSON: the fields of `record`, and for a report the values computed from them."""
-    fields = dataclasses.asdict(record)
-    if isinstance(record, Report):
-        fields |= {"cpu_seconds": record.cpu_seconds, "saved": record.saved}
-    return json.dumps(fields, default=json_value)
-
-
-def json_value(value: Any) -> Any:
-    """Return a value of another type in a form that JSON has."""
-    if isinstance(value, Enum):
-        return value.value
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    """Return one line of JSON."""
+    return json.dumps(json_fields(record))
 
 
 def facts(console: "Console", rows: Iterable[tuple[str, str, str]]) -> None:

@@ -22,6 +22,8 @@ from compressor.cli.errors import one_line_errors
 def serve(
     workers: opt.ServeWorkers = 1,
     address: opt.Address = "127.0.0.1:50051",
+    http_address: opt.HttpAddress = None,
+    http_page: opt.HttpPage = False,
     metrics_address: opt.MetricsAddress = "127.0.0.1:9464",
     memory_budget: opt.MemoryBudget = 256 << 20,
     spool_dir: opt.SpoolDir = None,
@@ -63,9 +65,12 @@ def serve(
 
         def print_address(server: Listening) -> None:
             host = address.rpartition(":")[0]
+            scheme = "http" if tls_cert is None else "https"
+            http = "" if http_address is None else f", HTTP on {scheme}://{http_address.rpartition(':')[0]}"
+            http += f":{server.http_port}" if http else ""
             metrics = "" if metrics_address is None else f", metrics on http://{metrics_address.rpartition(':')[0]}"
             metrics += f":{server.metrics_port}/metrics" if metrics else ""
-            typer.echo(f"serving on {host}:{server.port}{metrics}")
+            typer.echo(f"serving on {host}:{server.port}{http}{metrics}")
             sys.stdout.flush()
 
         footprint = basis_of({name: options.pop(name) for name in BASIS})

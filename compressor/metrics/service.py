@@ -165,6 +165,7 @@ class Account:
     tenant       to whom the token of the call belongs; None if there are no tenants
     code         gRPC status, once the call has one
     reason       why it has another status than OK: one word
+    is_delivered  the result is sent, and not only the report
     undelivered  gRPC gave up receiving a message: it was too large, or the call was canceled in the middle of it
     """
 
@@ -185,6 +186,7 @@ class Account:
         self.code: str | None = None
         self.reason = ""
         self.undelivered = False
+        self.is_delivered = True
         self._writing: float | None = None
         metrics.in_progress.inc()
 
@@ -256,7 +258,7 @@ class Account:
         if self.first_byte is not None:
             metrics.first_byte.observe(self.first_byte - self.started)
             metrics.output_bytes.labels(report.format if report else NO_FORMAT).inc(self.bytes_out)
-        if self.code == "OK" and report is not None and self.source is not None:
+        if self.code == "OK" and self.is_delivered and report is not None and self.source is not None:
             metrics.delivered_input.labels(self.source.format).inc(self.bytes_in)
             metrics.delivered_output.labels(self.source.format).inc(self.bytes_out)
             if report.score is not None and report.outcome is not Outcome.UNCHANGED:

@@ -39,7 +39,7 @@ class Stream:
 
     route   chooses the route of a file
     source  the image as its header describes it, and the memory reserved; reads the header, and waits for memory
-    report  available after the last chunk
+    report  available with the first chunk if delivery is safe, else after the last one
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Stream:
 
     @property
     def report(self) -> Report:
-        """Return the report. Raise RuntimeError before all chunks have been taken."""
+        """Return the report. Raise RuntimeError as long as it is not complete."""
         if self._report is None:
             raise RuntimeError("the report is complete only after the last chunk has been taken")
         return self._report
@@ -330,9 +330,9 @@ class Stream:
             self._score = chosen.route.score
         elif self._settings.is_measured and self._score is None:
             self._score_delivered(chosen)
-        yield from coalesced(chosen.file.chunks())
         outcome = Outcome.COMPRESSED if size < self._counted else Outcome.LARGER
         self._finish(chosen.route, outcome, size, notices=chosen.route.notices)
+        yield from coalesced(chosen.file.chunks())
 
     def _complete(self, route: Route, result: Spool) -> Candidate:
         """Run a route to its end; its result is spooled."""
@@ -404,10 +404,10 @@ class Stream:
         self._check_size(source.file.size)
         if self._settings.is_measured:
             self._score = scoring.PERFECT
-        yield from coalesced(source.file.chunks())
         tolerated = [] if self._route is None else self._route.source_notices
         reason += "; metadata removed" if source.changed else ""
         self._finish(self._route, Outcome.UNCHANGED, source.file.size, reason, [*tolerated, *source.notices])
+        yield from coalesced(source.file.chunks())
 
     def _drain(self) -> None:
         """Read the rest of a file, so that its size is known and its copy complete."""

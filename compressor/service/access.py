@@ -1,5 +1,6 @@
 """Who may call a service: the TLS and the tokens of its port, reloaded when their files change."""
 
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ class PortAccess:
         self.tenants: Tenants | None = None
         self.interceptors: Sequence[grpc.aio.ServerInterceptor] = ()
         self.reflection = config.reflection != "off"
-        tls = ServerTls(config.tls_cert, config.tls_key, config.tls_client_ca)
+        tls = self._tls = ServerTls(config.tls_cert, config.tls_key, config.tls_client_ca)
         if tls.paths:
             files.append(WatchedFiles("certificates", tls.paths, tls.load))
             self.credentials = tls.credentials()
@@ -41,6 +42,10 @@ class PortAccess:
             open_methods = (HEALTH, REFLECTION) if config.reflection == "on" else (HEALTH,)
             self.interceptors = [TokenInterceptor(self.tenants, open_methods, on_rejected)]
         self._reloader = Reloader(files, metrics.reloaded)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return the TLS of another port, with the same certificates; None: plaintext."""
+        return self._tls.context() if self._tls.paths else None
 
     async def watch(self) -> None:
         """Read files again when they change, and when `reload` is called, until the task is cancelled."""

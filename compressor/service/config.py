@@ -19,6 +19,8 @@ class ServerConfig:
 
     workers               processes that serve calls; 1: this one
     address               host:port of gRPC; port 0 takes a free one
+    http_address          host:port of the HTTP door; None: not served
+    http_page             serve a page for people there, too
     metrics_address       host:port of /metrics, /healthz and /readyz; None: not served
     memory_budget         bytes that all calls together may reserve
     spool_dir             directory of spool files; None: /var/tmp or the system's temporary directory
@@ -48,6 +50,8 @@ class ServerConfig:
 
     workers: int = 1
     address: str = "127.0.0.1:50051"
+    http_address: str | None = None
+    http_page: bool = False
     metrics_address: str | None = "127.0.0.1:9464"
     memory_budget: int = 256 << 20
     spool_dir: str | None = None
@@ -80,6 +84,10 @@ class ServerConfig:
                 limits.check_number(name, value)
         limits.check_window(self.window_bytes, self.memory_budget)
         limits.check_address("address", self.address)
+        if self.http_address is not None:
+            limits.check_address("http_address", self.http_address)
+        if self.http_page and self.http_address is None:
+            raise SettingsError("http_page", "needs http_address")
         if self.metrics_address is not None:
             limits.check_address("metrics_address", self.metrics_address)
         if self.formats is not None:
@@ -98,9 +106,11 @@ def spool_budget_of(config: ServerConfig) -> int | None:
 
 
 class Listening(Protocol):
-    """A server that listens on these ports; `metrics_port` is None if metrics are not served."""
+    """A server that listens on these ports; `http_port` and `metrics_port` are None if they are not served."""
 
     @property
     def port(self) -> int: ...
+    @property
+    def http_port(self) -> int | None: ...
     @property
     def metrics_port(self) -> int | None: ...

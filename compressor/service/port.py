@@ -36,15 +36,16 @@ class ReservedPort:
     """A port of all addresses of a host, bound here so that only processes with SO_REUSEPORT can listen on it.
 
     address  host:port; port 0 takes a free one
+    field    the setting that has the address
 
     It is bound before the option is set, which fails if anybody else uses the port, another service with workers
     included. Connections go to the processes that listen: this one never does.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, field: str = "address") -> None:
         host, _, port = address.rpartition(":")
         self.port = int(port)
-        found = resolved("address", address)
+        found = resolved(field, address)
         with ExitStack() as sockets:
             for family, kind, protocol, _, name in found:
                 listener = sockets.enter_context(socket.socket(family, kind, protocol))

@@ -19,6 +19,8 @@ def serve(
     codec     for tests, of one worker
     """
     check_host("address", config.address)
+    if config.http_address is not None:
+        check_host("http_address", config.http_address)
     if config.metrics_address is not None:
         check_host("metrics_address", config.metrics_address)
     if config.workers == 1:

@@ -1,4 +1,4 @@
-"""The server: gRPC with health and reflection on one port, metrics over HTTP on another, and a graceful shutdown."""
+"""The server: gRPC with health and reflection on one port, HTTP and metrics on others, and a graceful shutdown."""
 
 import asyncio
 import dataclasses
@@ -26,6 +26,7 @@ from compressor.service import malloc
 from compressor.service.access import PortAccess
 from compressor.service.config import Listening, ServerConfig, spool_budget_of
 from compressor.service.energy import export_energy
+from compressor.service.http.exchange import HTTP_CALL_BYTES, TLS_BYTES
 from compressor.service.observation import CallObserver, grpc_log_filter
 from compressor.service.reflection import add_reflection
 from compressor.service.reset import note_creators
@@ -75,7 +76,7 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
 
 
 class Server:
-    """A server in its event loop: `start`, then `stop`. `port` and `metrics_port` are known after `start`.
+    """A server in its event loop: `start`, then `stop`. Its ports are known after `start`.
 
     after_activity      called within seconds after anything has arrived or ended
     after_spool_change  called with whether the spool directory works, at first and whenever that changes
@@ -105,6 +106,7 @@ class Server:
         self.after_spool_change: Callable[[bool], None] = lambda works: None
         self.ready = False
         self.port = 0
+        self.http_port: int | None = None
         self.metrics_port: int | None = None
         self._codec = codec
         self._admin: Admin | None = None
@@ -123,6 +125,12 @@ class Server:
         self._door = Door(resources, limits, patience)
         threads = CallThreads(config.max_concurrent_calls)
         self._service = CompressorService(codec, self._observer, config.footprint, self._door, threads)
+        self._http = None
+        if config.http_address is not None:
+            from compressor.service.http.front import open_http  # its library is an extra
+
+            self._http = open_http(config, self.access, codec, self._observer, self._door, threads, self._service)
+            self.http_port = self._http.port
 
     async def start(self) -> None:
         """Listen, warm up, and only then report SERVING."""
@@ -145,6 +153,8 @@ class Server:
             self._admin = Admin(host.strip("[]"), int(port), self.metrics.wsgi, self._is_ready)
             self.metrics_port = self._admin.port
         await self._server.start()
+        if self._http is not None:
+            await self._http.start()
         await asyncio.to_thread(self._codec.warm_up)
         malloc.freeze()
         self._usage.settle()
@@ -182,7 +192,8 @@ class Server:
         self._service.draining = True
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self.config.drain_seconds)
-        await self._server.stop(self.config.grace_seconds)
+        grace = self.config.grace_seconds
+        await asyncio.gather(self._server.stop(grace), *([self._http.stop(grace)] if self._http else []))
         for task in self._background:
             task.cancel()
         if self._admin is not None:
@@ -239,11 +250,19 @@ def codec_of_formats(codec: Codec, formats: tuple[str, ...] | None) -> Codec:
     )
 
 
+def call_bytes(config: ServerConfig) -> int:
+    """Return the memory of a call besides its image, whichever door it came through."""
+    grpc_bytes = GRPC_CALL_BYTES + config.window_bytes
+    if config.http_address is None:
+        return grpc_bytes
+    return max(grpc_bytes, HTTP_CALL_BYTES + (TLS_BYTES if config.tls_cert is not None else 0))
+
+
 def resources_of(config: ServerConfig) -> Resources:
     """Return the resources that all calls of a server share."""
     return Resources(
         memory_budget=config.memory_budget,
         spool_dir=config.spool_dir,
         spool_budget=spool_budget_of(config),
-        overhead=GRPC_CALL_BYTES + config.window_bytes,
+        overhead=call_bytes(config),
     )

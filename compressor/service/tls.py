@@ -1,5 +1,6 @@
-"""TLS of a gRPC port. Its certificates can be replaced while it serves: each handshake uses the latest ones."""
+"""TLS of the ports of gRPC and HTTP. Certificates can be replaced at any time: each handshake uses the latest ones."""
 
+import ssl
 import threading
 from typing import Any
 
@@ -19,6 +20,7 @@ class ServerTls:
         self._cert, self._key, self._client_ca = cert, key, client_ca
         self._lock = threading.Lock()
         self._latest: grpc.ServerCertificateConfiguration | None = None  # that gRPC has not taken yet
+        self._context: ssl.SSLContext | None = None
         self.expiry = 0.0
 
     @property
@@ -33,8 +35,36 @@ class ServerTls:
             raise SettingsError("tls_client_ca", "needs tls_cert and tls_key: without them the port does not speak TLS")
         authority = None if self._client_ca is None else credentials.read_authorities("tls_client_ca", self._client_ca)
         latest = grpc.ssl_server_certificate_configuration([(own.key, own.chain)], authority)
+        context = self._made_context()
         with self._lock:
-            self._latest, self.expiry = latest, own.expiry
+            self._latest, self._context, self.expiry = latest, context, own.expiry
+
+    def _made_context(self) -> ssl.SSLContext:
+        """Return the certificates for Python's TLS, of files that have been checked."""
+        assert self._cert is not None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            context.load_cert_chain(self._cert, self._key)
+            if self._client_ca is not None:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(self._client_ca)
+        except OSError as error:  # they have just been changed, or it is a kind that only gRPC can use
+            raise SettingsError("tls_cert", f"{self._cert}: can't be used: {error}") from None
+        return context
+
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS of an HTTP port. Call it after `load`."""
+        context = self._made_context()
+        context.sni_callback = self._use_latest
+        return context
+
+    def _use_latest(self, connection: "ssl.SSLObject | ssl.SSLSocket", name: str | None, context: object) -> None:
+        """Use the latest certificates for a connection; called at each handshake, whether or not it names a host."""
+        with self._lock:
+            assert self._context is not None
+            connection.context = self._context
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return the credentials of the port. Call it once, after `load`."""

@@ -122,6 +122,7 @@ class WorkerPool:
         usage = TotalUsage(self._usage, self._metrics)
         export_energy(self._metrics, config.footprint, AccruedUsage(config.footprint, usage, lambda: 0.0))
         self._reserved_port = ReservedPort(config.address)
+        self._reserved_http = None if config.http_address is None else ReservedPort(config.http_address, "http_address")
         self._admin: Admin | None = None
 
     def _shared(self, kind: str, total: int, minimum: int, floor: int) -> SharedBudget:
@@ -138,6 +139,10 @@ class WorkerPool:
     @property
     def port(self) -> int:
         return self._reserved_port.port
+
+    @property
+    def http_port(self) -> int | None:
+        return None if self._reserved_http is None else self._reserved_http.port
 
     @property
     def metrics_port(self) -> int | None:
@@ -192,6 +197,8 @@ class WorkerPool:
         if self._admin is not None:
             await asyncio.to_thread(self._admin.close)
         self._reserved_port.close()
+        if self._reserved_http is not None:
+            self._reserved_http.close()
 
     async def failed(self) -> None:
         """Wait for an error of this process itself, and raise it."""
@@ -239,7 +246,8 @@ class WorkerPool:
         self._workers.add(worker)
         shares = {kind: budget.join(worker) for kind, budget in self._budgets.items()}
         address = self._reserved_port.address
-        config = dataclasses.replace(self.config, address=address, metrics_address=None)
+        http_address = None if self._reserved_http is None else self._reserved_http.address
+        config = dataclasses.replace(self.config, address=address, http_address=http_address, metrics_address=None)
         worker.send("start", config=dataclasses.asdict(config), **({"spool": 0} | shares))
         if self._draining.is_set():
             worker.kill()

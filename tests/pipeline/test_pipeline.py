@@ -346,3 +346,35 @@ def test_cpu_time_is_reported_by_stage() -> None:
 
     assert set(report.stage_seconds) == {"decode", "encode", "verify", "score", "container"}
     assert report.cpu_seconds > 0
+
+
+@pytest.mark.parametrize(
+    "source, settings",
+    [
+        (JPEG, Settings(quality=60)),
+        (JPEG, Settings(lossless=True)),
+        (JPEG, Settings(quality=100, min_saving=0.9)),
+        (JPEG, Settings(max_bytes=4000)),
+        (PNG, Settings(format=Format.JPEG, score=True)),
+    ],
+)
+def test_the_report_of_a_safe_result_is_complete_with_its_first_chunk(source: bytes, settings: Settings) -> None:
+    with pipeline.stream([source], settings) as stream:
+        with pytest.raises(RuntimeError):
+            _ = stream.report
+        chunks = [next(stream)]
+        report = stream.report
+        chunks += stream
+
+        assert stream.report is report
+        assert report.bytes_out == sum(map(len, chunks))
+
+
+def test_the_report_of_an_immediate_result_comes_last() -> None:
+    with pipeline.stream([PNG], Settings(format=Format.JPEG, delivery=Delivery.IMMEDIATE)) as stream:
+        next(stream)
+        with pytest.raises(RuntimeError):
+            _ = stream.report
+        for _chunk in stream:
+            pass
+        assert stream.report.bytes_in == len(PNG)

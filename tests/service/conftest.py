@@ -4,6 +4,7 @@ import importlib.util
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import numpy as np
@@ -28,7 +29,7 @@ class Service(Running):
     """
 
     name: str
-    config: dict[str, float] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     small: bytes = b""
     large: bytes = b""
     broken: bytes = b""

@@ -105,7 +105,6 @@ class FakeStream:
                 held.append(half[:64])
             else:
                 yield half
-        yield from held
         score, scoring = (76.5, {"score": 0.125}) if self._settings.score else (None, {})
         self._report = Report(
             outcome=Outcome.COMPRESSED,
@@ -122,6 +121,7 @@ class FakeStream:
             stage_seconds={"encode": 0.25} | scoring,
             settings_digest=self._settings.digest(),
         )
+        yield from held  # with safe delivery the report is complete before
 
     def close(self) -> None:
         if self._reservation is not None:

@@ -11,7 +11,8 @@ from tests.service.running import FAKE_WORKER
 
 
 def ready(server: Listening) -> None:
-    print(json.dumps({"port": server.port, "metrics_port": server.metrics_port}), flush=True)
+    ports = {"port": server.port, "http_port": server.http_port, "metrics_port": server.metrics_port}
+    print(json.dumps(ports), flush=True)
 
 
 codec, config = sys.argv[1], ServerConfig(**json.loads(sys.argv[2]))

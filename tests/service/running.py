@@ -63,6 +63,7 @@ class Process:
         assert self.process.stdout is not None
         ports = json.loads(self.process.stdout.readline())
         self.address = f"127.0.0.1:{ports['port']}"
+        self.http_port: int | None = ports["http_port"]
         self.metrics = f"http://127.0.0.1:{ports['metrics_port']}"
 
     @property

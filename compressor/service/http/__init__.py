@@ -1,0 +1,1 @@
+"""The HTTP door: images in, smaller images out, over HTTP/1.1."""

@@ -1,0 +1,159 @@
+"""Settings from the query and the Accept field of a request."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from compressor.accept import accepted_formats
+from compressor.errors import SettingsError
+from compressor.humanize import parse_size
+from compressor.service.http.problem import AcceptError
+from compressor.settings import ENUMS, Settings
+
+QUERY_BYTES_MAX = 8192
+YES_AND_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+REPORT = "report"
+
+
+def _yes_or_no(text: str) -> bool:
+    try:
+        return YES_AND_NO[text.lower()]
+    except KeyError:
+        raise ValueError("must be yes or no") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number") from None
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a size such as 65536, 200KiB or 2MB") from None
+
+
+def _share(text: str) -> float:
+    try:
+        return float(f"{text[:-1]}e-2") if text.endswith("%") else float(text)
+    except ValueError:
+        raise ValueError("must be a share such as 0.05 or 5%") from None
+
+
+def _color(text: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError("must be red, green and blue such as 255,255,255") from None
+    return red, green, blue
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter: how its value is read, its JSON schema, and what it is for."""
+
+    read: Callable[[str], Any]
+    schema: Mapping[str, Any]
+    description: str
+
+
+def _enum(name: str, description: str) -> Parameter:
+    return Parameter(str, {"type": "string", "enum": [value.value for value in ENUMS[name]]}, description)
+
+
+_YES_OR_NO = {"type": "string", "enum": ["yes", "no"], "default": "no"}
+
+# All settings of docs/settings.md, by name. `Settings` checks their ranges.
+PARAMETERS: Mapping[str, Parameter] = {
+    "quality": Parameter(_whole, {"type": "integer", "minimum": 1, "maximum": 100}, "Visual quality; 80 by default."),
+    "target_score": Parameter(
+        _number, {"type": "number", "minimum": 0, "maximum": 100}, "Minimum SSIMULACRA2 score of the result."
+    ),
+    "max_bytes": Parameter(_size, {"type": "string", "examples": ["200KiB"]}, "Maximum size of the result."),
+    "score": Parameter(_yes_or_no, _YES_OR_NO, "Measure the SSIMULACRA2 score of the result."),
+    "lossless": Parameter(_yes_or_no, _YES_OR_NO, "Keep coefficients (JPEG) or samples (PNG) exactly."),
+    "effort": _enum("effort", "CPU time to spend."),
+    "format": _enum("format", "Format of the result. Without it, an Accept field with image types means `auto`."),
+    "delivery": _enum("delivery", "When output begins: `safe` after the result is complete, `immediate` at once."),
+    "subsampling": _enum("subsampling", "Subsampling of the chroma components."),
+    "metadata": _enum("metadata", "Metadata to keep."),
+    "content_credentials": _enum("content_credentials", "What to do with a file that has content credentials."),
+    "min_saving": Parameter(
+        _share, {"type": "string", "examples": ["5%"]}, "Return the input unless this share of it is saved."
+    ),
+    "background": Parameter(
+        _color, {"type": "string", "examples": ["255,255,255"]}, "Color that transparent pixels get in a JPEG."
+    ),
+    "accept": Parameter(str, {"type": "string", "examples": ["jpeg,webp"]}, "Formats that `auto` may choose."),
+    "archive": Parameter(_yes_or_no, _YES_OR_NO, "JPEG to JPEG XL, of which the same JPEG can be made again."),
+    "png_colors": Parameter(
+        _whole, {"type": "integer", "minimum": 2, "maximum": 256}, "Reduce a PNG to at most so many colors."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The settings of a request. report_only: the report instead of the result."""
+
+    settings: Settings
+    report_only: bool
+
+
+def parse_query(query: bytes, accept: str | None, *, may_report: bool) -> Query:
+    """Return what a query and an Accept field ask for. Raise SettingsError for anything that is not understood.
+
+    may_report  `report` is a parameter, too
+    """
+    values: dict[str, Any] = {}
+    report_only = False
+    if len(query) > QUERY_BYTES_MAX:
+        raise SettingsError("query", f"has {len(query)} bytes, at most {QUERY_BYTES_MAX} are read")
+    for name, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name in values or (name == REPORT and report_only):
+            raise SettingsError(name, "is given twice")
+        if name == REPORT and may_report:
+            if text != "json":
+                raise SettingsError(name, f"is {text!r:.80}, must be json")
+            report_only = True
+        elif name in PARAMETERS:
+            try:
+                values[name] = PARAMETERS[name].read(text)
+            except ValueError as error:
+                raise SettingsError(name, f"is {text!r:.80}, {error}") from None
+        else:
+            known = ", ".join([*PARAMETERS, *([REPORT] if may_report else [])])
+            raise SettingsError(f"{name:.80}", f"is not a parameter; the parameters are {known}")
+    return Query(_negotiated(values, accept), report_only)
+
+
+def _negotiated(values: dict[str, Any], accept: str | None) -> Settings:
+    """Return the settings. The Accept field counts if the query does not name the format, or leaves it to `auto`."""
+    is_open = values.get("format", "auto") == "auto" and "accept" not in values and not values.get("archive")
+    if accept is None or not is_open or not names_image_types(accept):
+        return Settings(**values)
+    try:
+        accepted = accepted_formats(accept)
+    except SettingsError as error:
+        raise AcceptError(error.field, error.problem) from None
+    return Settings(**values | {"format": "auto", "accept": accepted})
+
+
+def names_image_types(accept: str) -> bool:
+    """Return whether an Accept field has a range of image types. `*/*` alone, which most clients send, has none."""
+    return any(part.strip().lower().startswith("image/") for part in accept.split(","))
+
+
+assert set(PARAMETERS) == {field.name for field in dataclasses.fields(Settings)}
