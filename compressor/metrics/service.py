@@ -165,6 +165,7 @@ class Account:
     tenant       to whom the token of the call belongs; None if there are no tenants
     code         gRPC status, once the call has one
     reason       why it has another status than OK: one word
+    http         path and status of the response, 0 for none, of a request over HTTP; None: a call of gRPC
     is_delivered  the result is sent, and not only the report
     undelivered  gRPC gave up receiving a message: it was too large, or the call was canceled in the middle of it
     """
@@ -187,6 +188,7 @@ class Account:
         self.reason = ""
         self.undelivered = False
         self.is_delivered = True
+        self.http: tuple[str, int] | None = None
         self._writing: float | None = None
         metrics.in_progress.inc()
 

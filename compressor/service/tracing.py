@@ -90,9 +90,8 @@ class Tracing:
     def record(self, account: Account, parent: Any) -> str:
         """Make the spans of a call that has ended. Return its trace-id, or "" if it is not sampled."""
         assert account.ended is not None
-        call = self._tracer.start_span(
-            f"{SERVICE}/{account.method}", parent, self._kind, _attributes(account), start_time=account.started_ns
-        )
+        name = f"{SERVICE}/{account.method}" if account.http is None else f"POST {account.http[0]}"
+        call = self._tracer.start_span(name, parent, self._kind, _attributes(account), start_time=account.started_ns)
         if call.is_recording():
             inside = self._trace.set_span_in_context(call, parent)
             for name, begin, end, attributes in _parts(account):
@@ -118,11 +117,9 @@ def _unix_ns(account: Account, moment: float) -> int:
 
 
 def _attributes(account: Account) -> dict[str, str | int | float]:
-    """Return the attributes of a call: those of the semantic conventions for RPC, and ours."""
+    """Return the attributes of a call: those of the semantic conventions for RPC or HTTP, and ours."""
     found: dict[str, str | int | float] = {
-        "rpc.system.name": "grpc",
-        "rpc.method": f"{SERVICE}/{account.method}",
-        "rpc.response.status_code": account.code or "",
+        **_protocol(account),
         **_peer(account.peer),
         "compressor.request_id": account.request_id,
         "compressor.bytes_in": account.bytes_in,
@@ -140,6 +137,16 @@ def _attributes(account: Account) -> dict[str, str | int | float]:
         found["compressor.outcome"] = account.report.outcome.value
         found["compressor.result_format"] = account.report.format
     return found
+
+
+def _protocol(account: Account) -> dict[str, str | int | float]:
+    """Return the attributes of a call of gRPC, or of a request over HTTP."""
+    if account.http is None:
+        method = f"{SERVICE}/{account.method}"
+        return {"rpc.system.name": "grpc", "rpc.method": method, "rpc.response.status_code": account.code or ""}
+    path, status = account.http
+    found: dict[str, str | int | float] = {"http.request.method": "POST", "http.route": path, "url.path": path}
+    return found | ({"http.response.status_code": status} if status else {})
 
 
 def _peer(peer: str) -> dict[str, str | int | float]:

@@ -1,5 +1,6 @@
 """Traces: the span of a call and those within it, their parent, and where they are exported to."""
 
+import http.client
 import subprocess
 import sys
 import time
@@ -47,6 +48,10 @@ class Traced:
         """Wait for some spans, and return them by name."""
         assert eventually(lambda: len(self._exporter.get_finished_spans()) >= count)
         return {span.name: span for span in self._exporter.get_finished_spans()}
+
+    def named(self, name: str) -> list[ReadableSpan]:
+        """Return the spans of this name so far."""
+        return [span for span in self._exporter.get_finished_spans() if span.name == name]
 
     @property
     def count(self) -> int:
@@ -96,6 +101,22 @@ def test_the_span_of_a_call_has_the_attributes_of_the_conventions(traced: Traced
     }
     assert span.kind is SpanKind.SERVER and span.parent is None
     assert span.status.status_code is StatusCode.UNSET
+
+
+def test_a_request_over_http_has_the_attributes_of_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced = Traced(monkeypatch, http_address="127.0.0.1:0")
+    with traced.running as running:
+        connection = http.client.HTTPConnection("127.0.0.1", running.server.http_port or 0, timeout=10)
+        connection.request("POST", "/v1/compress?delivery=safe", file_of(1000))
+        assert connection.getresponse().read()
+        connection.request("POST", "/v1/compress?quality=0", file_of(1000))
+        assert connection.getresponse().status == 400
+        connection.close()
+        assert eventually(lambda: len(traced.named("POST /v1/compress")) == 2)
+    right, wrong = (attributes(span) for span in traced.named("POST /v1/compress"))
+    assert (right["http.route"], right["http.response.status_code"]) == ("/v1/compress", 200)
+    assert (wrong["http.request.method"], wrong["http.response.status_code"]) == ("POST", 400)
+    assert not any(name.startswith("rpc.") for name in right)
 
 
 def test_the_context_is_taken_over_from_the_caller(traced: Traced) -> None:

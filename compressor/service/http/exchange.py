@@ -28,7 +28,8 @@ class Exchange:
     """A request, and its response.
 
     abort       closes the connection at once, so that an incomplete response can't be taken for a complete one
-    is_started  whether the status line has been sent
+    status      of the response; 0 until its status line is sent
+    is_started  whether that has been sent
     is_read     whether the body has arrived completely
     is_closing  whether the connection ends after the response
     """
@@ -45,9 +46,14 @@ class Exchange:
         self.query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._client: Sequence[Any] | None = scope["client"]
-        self.is_started = self.is_closing = False
+        self.is_closing = False
+        self.status = 0
         self.is_read = self.header("transfer-encoding") is None and self.header("content-length") in (None, "0")
         self._may_receive = True
+
+    @property
+    def is_started(self) -> bool:
+        return self.status != 0
 
     def header(self, name: str) -> str | None:
         """Return the value of a header field, given in lower case; that of several fields joined; None without any."""
@@ -92,7 +98,7 @@ class Exchange:
             self.is_closing = True
         closing = [("connection", "close")] if self.is_closing else []
         fields = [(name.encode(), value.encode("latin-1", "replace")) for name, value in (*headers, *closing)]
-        self.is_started = True
+        self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
 
     async def write(self, data: bytes) -> None:

@@ -164,7 +164,10 @@ class ImageRequests:
         name = None if tenant is None else tenant.name
         try:
             with self._observer.observe(method, exchange.metadata, exchange.address, name) as account:
-                yield account
+                try:
+                    yield account
+                finally:
+                    account.http = (exchange.path, exchange.status)
         finally:
             self._on_activity()
 
