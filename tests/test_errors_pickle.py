@@ -42,6 +42,8 @@ VALUES = {
     "code": "DEADLINE_EXCEEDED",
     "kind": StoreErrorKind.CHANGED,
     "key": "photos/1.jpg",
+    "status": 405,
+    "headers": [("allow", "POST")],
 }
 
 

@@ -70,7 +70,7 @@ class _Requests(Generic[M]):
 
     def close(self) -> None:
         """Free the source, which may have a file open. If gRPC's thread reads from it, that frees it afterwards."""
-        self._is_closed = self._abandoned = True
+        self._is_closed = True
         if self._lock.acquire(timeout=READING_SECONDS):
             self._requests = iter(())
             self._lock.release()

@@ -7,7 +7,7 @@ from typing import Any
 from google.rpc import code_pb2
 
 from compressor import wire
-from compressor.errors import FormatError, IdleError, SettingsError
+from compressor.errors import CompressorError, FormatError, IdleError, SettingsError
 from compressor.service import status
 from compressor.service.http.exchange import Exchange, HeaderField
 from compressor.v1 import compressor_pb2 as pb
@@ -47,7 +47,7 @@ TITLES: Mapping[int, str] = {
 }
 
 
-class RequestError(Exception):
+class RequestError(CompressorError):
     """A request that is wrong before any image is looked at.
 
     status   of HTTP
