@@ -24,7 +24,8 @@ from compressor.memory import Allowance, Reservation, Resources
 CPU_SECONDS = 0.02  # of a call of which nothing is known, until others have ended
 WEIGHT = 1 / 16  # of the last call in the means of all
 SILENT_SECONDS = 0.5  # after which a call that waits for its client is not expected to need a core soon
-LATE_SECONDS = 3.0  # that a client has to be late for its call to make way
+LATE_SECONDS = 2.0  # that a client has to be late for its call to make way
+MAKE_WAY = 8  # calls at a time: those whose clients are the latest
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 30.0
 PATIENT_CALLS = 8  # that wait at the same time for memory to be brought
 BACKLOG_SECONDS = 0.02  # that a sum over all calls is used again
@@ -132,6 +133,7 @@ class Door:
         self._mean_interval, self._busy_since = CPU_SECONDS, 0.0
         self._backlog, self._backlog_at = 0.0, 0.0
         self._work, self._is_busy = WorkRate(), False
+        self._has_late = False
 
     @property
     def open_calls(self) -> int:
@@ -195,9 +197,9 @@ class Door:
         """Return a reservation of a call's overhead."""
         try:
             reservation = self._resources.reservation_at_once() or await self._brought()
-        except BusyError:
+        except BusyError as error:
             self._make_way(time.monotonic())
-            raise
+            raise BusyError(str(error), self.retry_seconds()) from None
         if allowance is not None:
             try:
                 reservation.count_for(allowance)
@@ -221,12 +223,16 @@ class Door:
             self._patient -= 1
 
     def _make_way(self, now: float) -> None:
-        """End the call whose client is the latest, if any is late enough."""
-        running = [call for call in self._open if call.given_up_at is None]
-        latest = max(running, key=lambda call: call.clock.lateness(now), default=None)
-        if latest is not None and latest.clock.lateness(now) > LATE_SECONDS:
-            error = BusyError("ended to make way for other calls: its client was slow", self.retry_seconds())
-            latest.end(error, now)
+        """End the calls whose clients are the latest, if any are late enough."""
+        late = sorted(
+            (call for call in self._open if call.given_up_at is None), key=lambda call: -call.clock.lateness(now)
+        )
+        error = BusyError("ended to make way for other calls: its client was slow", self.retry_seconds())
+        for call in late[:MAKE_WAY]:
+            if call.clock.lateness(now) > LATE_SECONDS:
+                call.end(error, now)
+        # Calls whose clients are late do not end as others did: they will have to make way.
+        self._has_late = bool(late) and late[0].clock.lateness(now) > SILENT_SECONDS
 
     def expected_seconds(self, now: float) -> float:
         """Return the time after which the cores are expected to have done the work of all calls."""
@@ -238,8 +244,10 @@ class Door:
         return self._backlog / self._work.value
 
     def retry_seconds(self) -> float:
-        """Return after what time there may be room: when half of the calls will have ended, if they go on as before."""
-        return min(max(RETRY_SECONDS, len(self._open) / 2 * self._mean_interval), RETRY_SECONDS_MAX)
+        """Return after what time there may be room: when half of the calls will have ended, if they go on as before, or
+        when late ones can have made way."""
+        longest = LATE_SECONDS / 2 + CUT_OFF_SECONDS / 2 if self._has_late else RETRY_SECONDS_MAX
+        return min(max(RETRY_SECONDS, len(self._open) / 2 * self._mean_interval), longest)
 
     def _count_end(self, now: float) -> None:
         """Count the end of a call."""

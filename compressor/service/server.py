@@ -41,7 +41,7 @@ from compressor.v1 import compressor_pb2_grpc as rpc
 log = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CompressorService"].full_name
-TRIM_SECONDS = 1.0
+TRIM_SECONDS, TRIMS = 1.0, 3
 PENDING_CALLS_MAX = 10_000
 SWITCH_SECONDS = 0.0005
 STACK_BYTES = 512 << 10  # of a call's thread: the codec works in arrays, not on the stack
@@ -169,12 +169,18 @@ class Server:
         log.info("spools in %s, %s", self._disk.path, most)
 
     async def _trim(self) -> None:
-        """Return freed memory to the system after activity. On a thread: it takes some milliseconds."""
+        """Return freed memory to the system after activity. On a thread: it takes some milliseconds.
+
+        Calls whose clients were cut off are freed by the first time, and their memory is returned by the next ones.
+        """
+        left = 0
         while True:
             await asyncio.sleep(TRIM_SECONDS)
-            if self._service.had_activity:
-                self._service.had_activity = False
+            left = TRIMS if self._service.had_activity else left - 1
+            self._service.had_activity = False
+            if left > 0:
                 await asyncio.to_thread(malloc.trim)
+            if left == TRIMS:
                 await asyncio.to_thread(self.after_activity)
 
     def _is_ready(self) -> bool:
