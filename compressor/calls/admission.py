@@ -8,6 +8,7 @@ It runs in the event loop, and waits for nothing but memory that has to be broug
 """
 
 import asyncio
+import heapq
 import math
 import threading
 import time
@@ -25,7 +26,9 @@ CPU_SECONDS = 0.02  # of a call of which nothing is known, until others have end
 WEIGHT = 1 / 16  # of the last call in the means of all
 SILENT_SECONDS = 0.5  # after which a call that waits for its client is not expected to need a core soon
 LATE_SECONDS = 2.0  # that a client has to be late for its call to make way
-MAKE_WAY = 8  # calls at a time: those whose clients are the latest
+# Calls that make way at a time, those whose clients are the latest; and seconds between two times, since all calls are
+# compared for it.
+MAKE_WAY, MAKE_WAY_SECONDS = 8, 0.1
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 30.0
 PATIENT_CALLS = 8  # that wait at the same time for memory to be brought
 BACKLOG_SECONDS = 0.02  # that a sum over all calls is used again
@@ -133,7 +136,7 @@ class Door:
         self._mean_interval, self._busy_since = CPU_SECONDS, 0.0
         self._backlog, self._backlog_at = 0.0, 0.0
         self._work, self._is_busy = WorkRate(), False
-        self._has_late = False
+        self._has_late, self._made_way_at = False, -math.inf
 
     @property
     def open_calls(self) -> int:
@@ -224,15 +227,17 @@ class Door:
 
     def _make_way(self, now: float) -> None:
         """End the calls whose clients are the latest, if any are late enough."""
-        late = sorted(
-            (call for call in self._open if call.given_up_at is None), key=lambda call: -call.clock.lateness(now)
-        )
-        error = BusyError("ended to make way for other calls: its client was slow", self.retry_seconds())
-        for call in late[:MAKE_WAY]:
-            if call.clock.lateness(now) > LATE_SECONDS:
-                call.end(error, now)
+        if now - self._made_way_at < MAKE_WAY_SECONDS:
+            return
+        self._made_way_at = now
+        lateness = {call: call.clock.lateness(now) for call in self._open if call.given_up_at is None}
+        latest = heapq.nlargest(MAKE_WAY, lateness, key=lateness.__getitem__)
         # Calls whose clients are late do not end as others did: they will have to make way.
-        self._has_late = bool(late) and late[0].clock.lateness(now) > SILENT_SECONDS
+        self._has_late = bool(latest) and lateness[latest[0]] > SILENT_SECONDS
+        error = BusyError("ended to make way for other calls: its client was slow", self.retry_seconds())
+        for call in latest:
+            if lateness[call] > LATE_SECONDS:
+                call.end(error, now)
 
     def expected_seconds(self, now: float) -> float:
         """Return the time after which the cores are expected to have done the work of all calls."""
