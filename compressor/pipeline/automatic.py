@@ -186,7 +186,9 @@ class Choice:
             if not self._is_short(results[-1], full_chroma.SHORT):
                 break
             known = [trial for one, trial in self._tried if one == other]
-            results.append(self._corrected(other, *(known or [self._try(other, self._first_distance(other))])))
+            results.append(
+                self._corrected(other, known[-1] if known else self._try(other, self._first_distance(other)))
+            )
         found = [trial for trial in results if trial is not None]
         near = [trial for trial in found if not self._is_short(trial, FAR)]
         if near or not found:
@@ -196,7 +198,7 @@ class Choice:
     def _others_than(self, variant: Variant, first: SearchTrial) -> list[Variant]:
         """Return what is tried, in this order, if the results of a variant fall short."""
         jpeg, found = Variant(Format.JPEG), list[Variant]()
-        for one in (variant, jpeg) if jpeg in self._possible else (variant,):
+        for one in dict.fromkeys((variant, jpeg) if jpeg in self._possible else (variant,)):
             if one != variant:
                 found.append(one)
             if full_chroma.is_open(self._source, one.settings_of(self._settings), first.candidate.route):
@@ -232,23 +234,20 @@ class Choice:
         """Return a result, or one of the same format that `max_bytes` allows."""
         limit = self._settings.max_bytes
         variant = next(one for one, trial in self._tried if trial is best)
-        if limit is None or best.size <= limit:
-            coarser = [trial for one, trial in self._tried if one == dataclasses.replace(variant, is_444=False)]
-            if not variant.is_444 or not coarser:
-                return Decision(best)
-            return Decision(best, notices=[full_chroma.notice(len(coarser), max(one.score for one in coarser))])
+        coarser = [trial for one, trial in self._tried if one == dataclasses.replace(variant, is_444=False)]
+        notices = []
+        if variant.is_444 and coarser:
+            notices.append(full_chroma.notice(len(coarser), max(one.score for one in coarser)))
         lossy = self._lossy()
-        if not lossy:
-            return Decision(best)  # the caller says that it is too large
+        if limit is None or best.size <= limit or not lossy:  # without any, the caller says that it is too large
+            return Decision(best, notices=notices)
         if best.is_exact:
             variant = lossy[0]
         found = self._fitting(variant, limit, [trial for one, trial in self._tried if one == variant])
         asked = self._settings.quality is not None
         wanted = f"quality {self._settings.quality}" if asked else f"a score of {self._wanted:g}"
-        notice = (
-            f"max_bytes is {limit}, and {wanted} would take {best.size}: the result has a score of {found.score:.1f}"
-        )
-        return Decision(found, notices=[notice])
+        needed = f"max_bytes is {limit}, and {wanted} would take {best.size}"
+        return Decision(found, notices=[*notices, f"{needed}: the result has a score of {found.score:.1f}"])
 
     def _fitting(self, variant: Variant, limit: int, known: Sequence[SearchTrial]) -> SearchTrial:
         steps = steps_of(variant.settings_of(self._settings))

@@ -163,7 +163,8 @@ class Search:
             return Decision(best, f"the source is no finer than {wanted}" if is_kept else "", notices)
         needed, best = best.size, self._fit(limit)
         notice = f"max_bytes is {limit}, and {wanted} would take {needed}: the result has a score of {best.score:.1f}"
-        return Decision(best, notices=[notice])
+        is_444 = best in self._trials.get(Subsampling.S444, ())
+        return Decision(best, notices=[*(notices if is_444 else ()), notice])
 
     def _finest_within(self, limit: int) -> SearchTrial:
         """Return the trial with the best score within `limit` bytes: the lossless one of a JPEG if it, or the source,

@@ -356,3 +356,12 @@ def test_a_maximum_size_is_kept_by_4_4_4_too() -> None:
 
     assert result.report.bytes_out <= free * 3 // 4 and sampling(result.data) == "4:4:4"
     assert result.report.score is not None and result.report.score > 74  # that of 4:2:0 at three times the bytes
+
+
+def test_a_target_score_that_no_jpeg_has_with_either_subsampling() -> None:
+    dark = np.random.default_rng(5).integers(0, 6, (33, 33, 3)).astype(np.uint8)
+    source = file_of(Image.fromarray(dark), "PNG")
+    with pytest.raises(LimitError, match="no result has a score of 90"):
+        auto(source, accept="jpeg", target_score=90)
+
+    assert auto(source, accept="jpeg,png", target_score=90).format == "png"
