@@ -14,7 +14,7 @@ from typing import Protocol
 
 import google_crc32c
 
-from compressor.calls.admission import Admitted
+from compressor.calls.admission import AdmittedCall
 from compressor.calls.pipe import ClosedError, Inbox, Outbox
 from compressor.calls.threads import CallThreads
 from compressor.calls.upload import Upload, UploadPart
@@ -101,7 +101,7 @@ class Call:
     def __init__(
         self,
         codec: Codec,
-        admitted: Admitted,
+        admitted: AdmittedCall,
         on_work_end: Callable[[WorkTimes], None],
     ) -> None:
         self._codec, self.admitted, self._on_work_end = codec, admitted, on_work_end
@@ -128,7 +128,11 @@ class Call:
 
     def start(self, work: Callable[["Call"], None], threads: CallThreads) -> bool:
         """Run `work` (Call.compress, Call.unarchive or Call.inspect) on a thread. Return False if none is free."""
-        return threads.run(work.__name__, functools.partial(self._run, work))
+        self.admitted.share()
+        is_started = threads.run(work.__name__, functools.partial(self._run, work))
+        if not is_started:
+            self.admitted.leave()
+        return is_started
 
     def _run(self, work: Callable[["Call"], None], on_end: Callable[[], None]) -> None:
         try:
@@ -142,6 +146,7 @@ class Call:
 
     def _end(self, error: BaseException | None, on_end: Callable[[], None]) -> None:
         self.admitted.is_working = False
+        self.admitted.leave()
         on_end()
         self.inbox.close()
         self.outbox.end(error)

@@ -26,7 +26,12 @@ class CallThreads:
             thread = self._idle.pop() if self._idle else None
         if thread is None:
             thread = _CallThread(self._end)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # too many threads in the system, or no memory for another one
+                with self._lock:
+                    self._free += 1
+                return False
         thread.queue.put((name, work))
         return True
 

@@ -11,28 +11,25 @@ from compressor.v1 import compressor_pb2 as pb
 UploadMessage = pb.CompressRequest | pb.InspectRequest | pb.UnarchiveRequest
 Response = TypeVar("Response", pb.CompressResponse, pb.UnarchiveResponse)
 
-FILE_PARTS = ("chunk", "finish")
-
 
 def parts_from_proto(request: UploadMessage) -> tuple[list[UploadPart], int]:
     """Return the parts of a message, and how many bytes of image or metadata are in it. An empty chunk is no part.
 
     Each `bytes` field is read once, since reading it makes a copy.
     """
-    fields = request.parts if request.HasField("parts") else request
+    fields: Any = request.parts if request.HasField("parts") else request
+    names = fields.DESCRIPTOR.fields_by_name  # an UnarchiveRequest has none for settings or samples
     parts, size = list[UploadPart](), 0
-    if isinstance(fields, pb.UnarchiveRequest):  # it has no field for settings or samples
-        fields = pb.RequestParts(**{name: getattr(fields, name) for name in FILE_PARTS if fields.HasField(name)})
-    if fields.HasField("settings"):
+    if "settings" in names and fields.HasField("settings"):
         parts.append(wire.settings_from_proto(fields.settings))
-    if fields.HasField("raw"):
+    if "raw" in names and fields.HasField("raw"):
         raw = wire.raw_from_proto(fields.raw)
         parts.append(raw)
         size += sum(raw.metadata_bytes().values())
     if chunk := fields.chunk:
         parts.append(chunk)
         size += len(chunk)
-    if fields.HasField("tile"):
+    if "tile" in names and fields.HasField("tile"):
         tile = wire.tile_from_proto(fields.tile)
         parts.append(tile)
         size += len(tile.pixels)

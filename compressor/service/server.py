@@ -6,15 +6,16 @@ import functools
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from compressor import wire
-from compressor.calls.admission import Door, DoorLimits
+from compressor.calls.admission import Admission, AdmissionLimits
 from compressor.calls.call import CALL_BYTES, OUTPUT_BYTES_MAX, Codec
-from compressor.calls.patience import Patience
+from compressor.calls.client_clock import ClientLimits
 from compressor.calls.threads import CallThreads
 from compressor.cores import cores
 from compressor.footprint import AccruedUsage
@@ -111,25 +112,25 @@ class Server:
         self._codec = codec
         self._admin: Admin | None = None
         self._health = health.aio.HealthServicer()
-        limits = DoorLimits(
+        limits = AdmissionLimits(
             calls=config.max_concurrent_calls,
             calls_per_peer=config.max_calls_per_peer,
             queue_seconds=config.queue_seconds,
         )
-        patience = Patience(
+        client_limits = ClientLimits(
             header_seconds=config.header_seconds,
             idle_seconds=config.idle_seconds,
             bytes_per_second_min=config.min_bytes_per_second,
             call_seconds=config.max_call_seconds,
         )
-        self._door = Door(resources, limits, patience)
+        self._admission = Admission(resources, limits, client_limits)
         threads = CallThreads(config.max_concurrent_calls)
-        self._service = CompressorService(codec, self._observer, config.footprint, self._door, threads)
+        self._service = CompressorService(codec, self._observer, config.footprint, self._admission, threads)
         self._http = None
         if config.http_address is not None:
             from compressor.service.http.front import open_http  # its library is an extra
 
-            self._http = open_http(config, self.access, codec, self._observer, self._door, threads, self._service)
+            self._http = open_http(config, self.access, codec, self._observer, self._admission, threads, self._service)
             self.http_port = self._http.port
 
     async def start(self) -> None:
@@ -160,7 +161,7 @@ class Server:
         self._usage.settle()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         await self._spool_watch.check()
-        repeated = (self._trim(), self._door.watch(), self._spool_watch.run(), self.access.watch())
+        repeated = (self._trim(), self._admission.watch(), self._spool_watch.run(), self.access.watch())
         self._background = [asyncio.create_task(work) for work in repeated]
         self.ready = True
         log.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
@@ -192,6 +193,11 @@ class Server:
         await self._health.set(SERVICE, status.SERVING if works else status.NOT_SERVING)
         self.after_spool_change(works)
 
+    async def failed(self) -> None:
+        """Wait for an error of the work in the background, which ends only with one, and raise it."""
+        for task in asyncio.as_completed(self._background):
+            await task
+
     async def stop(self) -> None:
         """Report NOT_SERVING, wait for load balancers and then for running calls, and stop."""
         self.ready = False
@@ -218,8 +224,19 @@ async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Listening]
         reload_on_hangup(server.access.reload)
         if on_ready is not None:
             on_ready(server)
-        await stopped.wait()
+        failure = await first_of(stopped.wait(), server.failed())
     await server.stop()
+    if failure is not None:
+        raise failure
+
+
+async def first_of(*work: Coroutine[Any, Any, object]) -> BaseException | None:
+    """Wait until the first of some works ends, cancel the others, and return its error; None if it has none."""
+    tasks = [asyncio.create_task(one) for one in work]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    return next((error for task in done if (error := task.exception()) is not None), None)
 
 
 def prepare_threads() -> None:
@@ -257,7 +274,7 @@ def codec_of_formats(codec: Codec, formats: tuple[str, ...] | None) -> Codec:
 
 
 def call_bytes(config: ServerConfig) -> int:
-    """Return the memory of a call besides its image, whichever door it came through."""
+    """Return the memory of a call besides its image, whichever transport it uses."""
     grpc_bytes = GRPC_CALL_BYTES + config.window_bytes
     if config.http_address is None:
         return grpc_bytes

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from compressor import wire
-from compressor.calls.admission import Door
+from compressor.calls.admission import Admission, client_key
 from compressor.calls.call import IMMEDIATE_BYTES_MAX, LINGER_SECONDS, Call, Codec, Output, Trailer
 from compressor.calls.pipe import ClosedError
 from compressor.calls.threads import CallThreads
@@ -33,27 +33,27 @@ from compressor.work_times import WorkTimes
 
 Work = Callable[[Call], None]
 
-# Of refused calls that get their failure as a message, too: at a time, since it may have to wait, and seconds between
-# two of them. It takes a third of the CPU time of a refusal, and all that is needed where many calls are refused.
+# At most so many refused calls at a time are sent their failure in band, too, and one every IN_BAND_SECONDS: it takes a
+# third of the CPU time of a refusal, and the message may have to wait for its client.
 IN_BAND_MAX, IN_BAND_SECONDS = 64, 0.02
 
 
 class CompressorService(rpc.CompressorServiceServicer):
     """The RPCs.
 
-    door          lets calls in
+    admission     admits calls
     threads       as many calls run at a time
     draining      sent in the initial metadata, so that clients can use another server
     had_activity  whether anything has arrived or ended since this was set to False
     """
 
     def __init__(
-        self, codec: Codec, observer: CallObserver, footprint: Basis, door: Door, threads: CallThreads
+        self, codec: Codec, observer: CallObserver, footprint: Basis, admission: Admission, threads: CallThreads
     ) -> None:
         self._codec = codec
         self._footprint = footprint
         self._observer = observer
-        self._door, self._threads = door, threads
+        self._admission, self._threads = admission, threads
         self._refused_in_band, self._refused_at = 0, -math.inf
         self.draining = False
         self.had_activity = False
@@ -179,12 +179,11 @@ class CompressorService(rpc.CompressorServiceServicer):
             self._refused_in_band -= 1
             cut_off.cancel()
 
-    @staticmethod
-    def _cut_off_unless_read(context: GrpcContext) -> None:
+    def _cut_off_unless_read(self, context: GrpcContext) -> None:
         """End a call whose only response gRPC is about to send, if its client does not read that."""
         handler = asyncio.current_task()
         assert handler is not None
-        cut_off = asyncio.get_running_loop().call_later(LINGER_SECONDS, reset, handler)
+        cut_off = asyncio.get_running_loop().call_later(self._admission.idle_seconds, reset, handler)
         context.add_done_callback(lambda context: cut_off.cancel())  # type: ignore[arg-type]
 
     @contextlib.contextmanager
@@ -199,7 +198,7 @@ class CompressorService(rpc.CompressorServiceServicer):
 
     @contextlib.asynccontextmanager
     async def _call(self, work: Work, context: GrpcContext, account: Account) -> AsyncIterator[Call]:
-        """Let a call in, and feed it with what the client sends until the context closes. Raise what refuses it."""
+        """Admit a call, and feed it with what the client sends until the context closes. Raise what refuses it."""
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
         handler = asyncio.current_task()
@@ -208,7 +207,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         quota = None if tenant is None else tenant.quota
         if quota is not None:
             quota.admit()
-        async with self._door.admitted(_address(context), deadline, quota) as admitted:
+        async with self._admission.admitted(_peer(context), deadline, quota) as admitted:
             with Call(self._codec, admitted, functools.partial(self._worked, account)) as call:
                 tasks = {asyncio.create_task(self._feed(call, work, context, account))}
                 (call.feeding,) = tasks
@@ -231,14 +230,14 @@ class CompressorService(rpc.CompressorServiceServicer):
 
     def _worked(self, account: Account, times: WorkTimes) -> None:
         account.worked(times)
-        self._door.learn(sum(times.stage_seconds.values()))
+        self._admission.learn(sum(times.stage_seconds.values()))
 
     async def _feed(self, call: Call, work: Work, context: GrpcContext, account: Account) -> None:
         """Move parts from the client into the inbox; the first one starts the work."""
         try:
             finished = await self._next(call, context, account)
             if not call.start(work, self._threads):
-                raise BusyError("too many calls are running", self._door.retry_seconds())
+                raise BusyError("too many calls are running", self._admission.retry_seconds())
         except Exception as error:
             call.outbox.end(error)
             await _discard_rest(context)
@@ -277,13 +276,14 @@ class CompressorService(rpc.CompressorServiceServicer):
         if parts:
             call.inbox.put(parts, size)
         if (tenant := current_tenant.get()) is not None and (wait := tenant.quota.count(size)) and not finished:
-            await asyncio.sleep(wait)  # the client is not late meanwhile
+            clock.upload.end(0, time.monotonic())  # the client is not late meanwhile
+            await asyncio.sleep(wait)
         return finished
 
 
-def _address(context: GrpcContext) -> str:
-    """Return the address of the client without its port: "ipv4:10.0.0.7", "ipv6:[::1]"."""
-    return context.peer().rpartition(":")[0]
+def _peer(context: GrpcContext) -> str:
+    """Return the client: gRPC writes ipv4:10.0.0.7:PORT, ipv6:%5B::1%5D:PORT, or unix:PATH."""
+    return client_key(context.peer().partition(":")[2].rpartition(":")[0])
 
 
 async def _abort_blocked(failure: pb.Failure, context: GrpcContext) -> None:

@@ -24,7 +24,7 @@ from compressor.service import malloc
 from compressor.service.config import ServerConfig
 from compressor.service.link import Link
 from compressor.service.log_format import log_to_stderr
-from compressor.service.server import Server, prepare_threads, resources_of
+from compressor.service.server import Server, first_of, prepare_threads, resources_of
 from compressor.service.shared_budget import BudgetShares
 
 log = logging.getLogger(__name__)
@@ -76,10 +76,12 @@ class WorkerServer:
         await asyncio.to_thread(self._warm_up)
         await self._server.start()
         self._send_metrics("ready")
-        await self._stopped.wait()
+        failure = await first_of(self._stopped.wait(), self._server.failed())
         self._loop.remove_signal_handler(signal.SIGTERM)  # a second signal ends the process at once
         await self._server.stop()
         self._send_metrics()
+        if failure is not None:
+            raise failure
 
     def _receive(self) -> None:
         """Do what the service says, on a thread of its own."""

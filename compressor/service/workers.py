@@ -114,7 +114,7 @@ class WorkerPool:
         minimum = config.memory_budget // (2 * config.workers)
         self._budgets = {"memory": self._shared("memory", config.memory_budget, minimum, minimum)}
         if spool_budget is not None:
-            # Spools wait for a second at most: nothing is kept for processes that do not use it.
+            # Spools give up after some seconds: nothing is kept for processes that do not use it.
             minimum = spool_budget // (2 * config.workers)
             self._budgets["spool"] = self._shared("spool", spool_budget, minimum, 0)
         self._usage = ProcessUsage(since_start=True, idle_memory=True)

@@ -1,15 +1,19 @@
 """Clients that do not read, that send slowly, and too many of them, through real connections."""
 
 import contextlib
+import io
 import socket
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from google.rpc import code_pb2
+from PIL import Image
 
+from compressor.calls.codec import pipeline_codec
 from compressor.client import Client
 from compressor.errors import BusyError, CallError
 from compressor.memory import Resources
@@ -130,6 +134,24 @@ def test_a_message_that_trickles_does_not_outlast_the_header_limit() -> None:
             time.sleep(0.02)
         assert peer.ended() == {1}
         assert "header" in failures(peer)[0].message
+
+
+@pytest.mark.parametrize("format", ["TIFF", "BMP", "WEBP", "JPEG"])
+def test_a_steady_upload_may_take_longer_than_its_header(format: str) -> None:
+    """A format may be read from its beginning, or when all of it has arrived."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(3).integers(0, 256, (200, 300, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(file, format, **({"lossless": True} if format == "WEBP" else {}))
+    data = file.getvalue()
+
+    def steadily() -> Iterator[bytes]:
+        for at in range(0, len(data), len(data) // 10 + 1):
+            yield data[at : at + len(data) // 10 + 1]
+            time.sleep(0.1)
+
+    codec = pipeline_codec(Resources(memory_budget=64 << 20))
+    with Running(codec, header_seconds=0.6) as server, Client(server.address, timeout=20) as client:
+        assert client.compress(steadily(), format="jpeg").data
 
 
 def test_a_call_has_a_longest_time() -> None:

@@ -70,17 +70,16 @@ class Exchange:
         return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
 
     @property
-    def peer(self) -> str:
-        """Return the address of the client without its port, in the form of gRPC: ipv4:10.0.0.7, ipv6:[::1]."""
-        if not self._client:
-            return "unknown"
-        host = str(self._client[0])
-        return f"ipv6:[{host}]" if ":" in host else f"ipv4:{host}"
+    def host(self) -> str:
+        """Return the address of the client without its port."""
+        return str(self._client[0]) if self._client else "unknown"
 
     @property
     def address(self) -> str:
-        """Return the address of the client with its port."""
-        return f"{self.peer}:{self._client[1]}" if self._client else self.peer
+        """Return the address of the client in the form of gRPC: ipv4:10.0.0.7:50000, ipv6:[::1]:50000."""
+        if not self._client:
+            return self.host
+        return f"ipv6:[{self.host}]:{self._client[1]}" if ":" in self.host else f"ipv4:{self.host}:{self._client[1]}"
 
     async def read(self) -> bytes:
         """Return the next bytes of the body, and set `is_read` with the last ones. After those, wait for the client to

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from compressor.calls.admission import Door
+from compressor.calls.admission import Admission
 from compressor.calls.call import Codec
 from compressor.calls.threads import CallThreads
 from compressor.errors import SettingsError
@@ -30,7 +30,7 @@ def open_http(
     access: PortAccess,
     codec: Codec,
     observer: CallObserver,
-    door: Door,
+    admission: Admission,
     threads: CallThreads,
     service: CompressorService,
 ) -> HttpListener:
@@ -40,7 +40,7 @@ def open_http(
     def note_activity() -> None:
         service.had_activity = True
 
-    images = ImageRequests(codec, observer, config.footprint, door, threads, access.tenants, note_activity)
+    images = ImageRequests(codec, observer, config.footprint, admission, threads, access.tenants, note_activity)
     handlers: dict[str, Mapping[str, Handler]] = {
         "/v1/compress": {"POST": images.compress},
         "/v1/inspect": {"POST": images.inspect},

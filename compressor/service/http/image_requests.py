@@ -1,6 +1,6 @@
 """POST /v1/compress and POST /v1/inspect: move bytes between HTTP and the pipes of a call.
 
-The counterpart of `servicer.py`, which does this for gRPC. Both let calls in at the same door.
+The counterpart of `servicer.py`, which does this for gRPC. Both use the same admission.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any
 from google.rpc import code_pb2
 
 from compressor import wire
-from compressor.calls.admission import Door
+from compressor.calls.admission import Admission, client_key
 from compressor.calls.call import IMMEDIATE_BYTES_MAX, Call, Codec, Output, Trailer
 from compressor.calls.pipe import ClosedError
 from compressor.calls.threads import CallThreads
@@ -48,7 +48,7 @@ OTHER_TYPE = "application/octet-stream"
 class ImageRequests:
     """The requests that need an image.
 
-    door, threads  those of the gRPC service
+    admission, threads  those of the gRPC service
     tenants        who may send requests; None: anybody, without a token
     on_activity    called when anything has arrived or ended
     """
@@ -58,13 +58,13 @@ class ImageRequests:
         codec: Codec,
         observer: CallObserver,
         footprint: Basis,
-        door: Door,
+        admission: Admission,
         threads: CallThreads,
         tenants: Tenants | None,
         on_activity: Callable[[], None],
     ) -> None:
         self._codec, self._observer, self._footprint = codec, observer, footprint
-        self._door, self._threads, self._tenants, self._on_activity = door, threads, tenants, on_activity
+        self._admission, self._threads, self._tenants, self._on_activity = admission, threads, tenants, on_activity
 
     async def compress(self, exchange: Exchange) -> None:
         """Answer with the result, or with the report alone."""
@@ -182,7 +182,7 @@ class ImageRequests:
         quota = None if tenant is None else tenant.quota
         if quota is not None:
             quota.admit()
-        async with self._door.admitted(exchange.peer, deadline, quota) as admitted:
+        async with self._admission.admitted(client_key(exchange.host), deadline, quota) as admitted:
             with Call(self._codec, admitted, functools.partial(self._worked, account)) as call:
                 settings = query.settings
                 call.report_first = settings.delivery_of(raw=False) is Delivery.SAFE and not query.report_only
@@ -206,7 +206,7 @@ class ImageRequests:
 
     def _worked(self, account: Account, times: WorkTimes) -> None:
         account.worked(times)
-        self._door.learn(sum(times.stage_seconds.values()))
+        self._admission.learn(sum(times.stage_seconds.values()))
 
     async def _feed(
         self, call: Call, work: Callable[[Call], None], settings: Settings, exchange: Exchange, account: Account
@@ -215,7 +215,7 @@ class ImageRequests:
         try:
             await self._next(call, exchange, account, [settings])
             if not call.start(work, self._threads):
-                call.outbox.end(BusyError("too many calls are running", self._door.retry_seconds()))
+                call.outbox.end(BusyError("too many calls are running", self._admission.retry_seconds()))
                 return
             while not exchange.is_read:
                 await self._next(call, exchange, account, [])

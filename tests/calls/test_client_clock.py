@@ -2,9 +2,9 @@
 
 import pytest
 
-from compressor.calls.patience import ClientClock, Direction, Patience
+from compressor.calls.client_clock import ClientClock, ClientLimits, Direction
 
-LIMITS = Patience(header_seconds=5, idle_seconds=60, bytes_per_second_min=1000, call_seconds=3600)
+LIMITS = ClientLimits(header_seconds=5, idle_seconds=60, bytes_per_second_min=1000, call_seconds=3600)
 
 
 def text(clock: ClientClock, now: float) -> str:
@@ -35,6 +35,14 @@ def test_a_header_that_does_not_arrive() -> None:
     assert text(waiting, 5.1) == "the header of the image did not arrive within 5 s"
     waiting.is_header_known = True
     assert text(waiting, 5.1) == ""
+
+
+def test_a_format_that_is_read_when_all_of_it_has_arrived_has_no_header_limit_after_its_beginning() -> None:
+    waiting = clock(is_header_known=False)
+    for second in range(50):
+        waiting.upload.begin(second)
+        waiting.received(16 << 10, second + 1)
+    assert text(waiting, 50) == ""
 
 
 def test_a_call_that_waits_for_a_core_before_its_header_is_known_is_not_late() -> None:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from compressor.errors import IdleError
 
+HEADER_BYTES = 64 << 10  # of an upload: some formats are read only when all of it has arrived
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ClientLimits:
     """The limits.
 
-    header_seconds        for the header of the image to arrive
+    header_seconds        for the header of the image to arrive, or its first HEADER_BYTES
     idle_seconds          without a byte sent or read
     bytes_per_second_min  that a client sends, and reads, on average. It may be `idle_seconds` late
     call_seconds          from the start of a call to its end, whatever it waits for
@@ -66,8 +68,8 @@ class ClientClock:
     is_header_known  set when the header of the image has arrived
     """
 
-    def __init__(self, patience: Patience, now: float) -> None:
-        self._patience, self._started = patience, now
+    def __init__(self, client_limits: ClientLimits, now: float) -> None:
+        self._client_limits, self._started = client_limits, now
         self.upload, self.download = Direction(), Direction()
         self.is_header_known = False
 
@@ -78,7 +80,7 @@ class ClientClock:
 
     def lateness(self, now: float) -> float:
         """Return how many seconds the client is late, in the direction in which it is later."""
-        rate = self._patience.bytes_per_second_min
+        rate = self._client_limits.bytes_per_second_min
         return max(self.upload.lateness(rate, now), self.download.lateness(rate, now))
 
     def is_waiting(self, seconds: float, now: float) -> bool:
@@ -87,8 +89,9 @@ class ClientClock:
 
     def problem(self, now: float) -> IdleError | None:
         """Return the error of a client that takes too long; None if it does not."""
-        limits = self._patience
-        if not self.is_header_known and self.upload.seconds(now) > limits.header_seconds:
+        limits = self._client_limits
+        is_header_late = not self.is_header_known and self.upload.bytes < HEADER_BYTES
+        if is_header_late and self.upload.seconds(now) > limits.header_seconds:
             return IdleError(f"the header of the image did not arrive within {limits.header_seconds:g} s")
         for direction, action, share in ((self.upload, "arrived", "sent"), (self.download, "was read", "read")):
             if direction.current(now) > limits.idle_seconds:
