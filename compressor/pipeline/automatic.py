@@ -201,7 +201,7 @@ class Choice:
         for one in dict.fromkeys((variant, jpeg) if jpeg in self._possible else (variant,)):
             if one != variant:
                 found.append(one)
-            if full_chroma.is_open(self._source, one.settings_of(self._settings), first.candidate.route):
+            if full_chroma.may_try_444(self._source, one.settings_of(self._settings), first.candidate.route):
                 found.append(dataclasses.replace(one, is_444=True))
         return found
 
@@ -221,9 +221,9 @@ class Choice:
             return self._try(variant, distance)
 
         if settings.target_score is not None:
-            is_open = full_chroma.is_open(self._source, own, first.candidate.route)
+            may_try = full_chroma.may_try_444(self._source, own, first.candidate.route)
             return target.reach_score(
-                tried, settings.target_score, settings.effort, may_give_up=is_open, known=[first], steps=steps
+                tried, settings.target_score, settings.effort, may_give_up=may_try, known=[first], steps=steps
             ).best
         if variant.format is Format.JPEG or settings.effort is Effort.FAST:
             return first

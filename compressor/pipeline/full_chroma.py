@@ -25,8 +25,8 @@ def falls_back_to_444(channels: int, settings: Settings) -> bool:
     return settings.target_score is not None or is_by_quality
 
 
-def is_open(source: Source, settings: Settings, first: Route) -> bool:
-    """Return whether 4:4:4 is worth a trial if results fall short of which a route has made the first one.
+def may_try_444(source: Source, settings: Settings, first: Route) -> bool:
+    """Return whether 4:4:4 may be tried after the results of this route fall short.
 
     A JPEG made from a JPEG has its subsampling, and AVIF of a drawing has 4:4:4 anyway.
     """

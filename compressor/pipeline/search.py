@@ -107,7 +107,7 @@ class Search:
             return self._limited(first, wanted)
         score = target.score_of_quality(quality)
         best = target.near_score(self._try, score, settings.effort, self._steps, first)
-        if not (full_chroma.is_short(best.score, score) and self._is_open(first)):
+        if not (full_chroma.is_short(best.score, score) and self._may_try_444(first)):
             return self._limited(best, wanted)
         made = len(self._trials[settings.subsampling])
         fine = self._try_444(first.distance)
@@ -116,8 +116,8 @@ class Search:
             return self._limited(best, wanted)
         return self._limited(fine, wanted, [full_chroma.notice(made, best.score)])
 
-    def _is_open(self, first: SearchTrial) -> bool:
-        return full_chroma.is_open(self._source, self._settings, first.candidate.route)
+    def _may_try_444(self, first: SearchTrial) -> bool:
+        return full_chroma.may_try_444(self._source, self._settings, first.candidate.route)
 
     def _try(self, distance: float) -> SearchTrial:
         return self._try_with(self._settings.subsampling, distance)
@@ -134,11 +134,11 @@ class Search:
         """Return the smallest result with a score; with 4:4:4 if none, or hardly any, has it with 4:2:0."""
         settings, wanted, notices = self._settings, f"a score of {score:g}", list[str]()
         first = self._try(target.distance_of_score(score, settings.effort, self._steps))
-        is_open = self._is_open(first)
+        may_try = self._may_try_444(first)
         found = target.reach_score(
-            self._try, score, settings.effort, may_give_up=is_open, known=[first], steps=self._steps
+            self._try, score, settings.effort, may_give_up=may_try, known=[first], steps=self._steps
         )
-        if found.best is None and is_open:
+        if found.best is None and may_try:
             made = len(self._trials[settings.subsampling])
             notices.append(full_chroma.notice(made, found.finest.score))
             found = target.reach_score(self._try_444, score, settings.effort, made=made, steps=self._steps)
