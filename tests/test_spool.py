@@ -8,7 +8,7 @@ import pytest
 
 from compressor import spool as spool_module
 from compressor import spool_directory
-from compressor.errors import BusyError, LimitError, SpoolError
+from compressor.errors import LimitError, SpoolError
 from compressor.memory import Resources
 
 
@@ -157,19 +157,6 @@ def test_the_descriptor_of_a_spool_gives_all_of_its_bytes(disk: str) -> None:
     spool.close()
     with pytest.raises(ValueError, match="closed"):
         spool.read(0, 1)
-
-
-def test_spools_share_a_disk_budget(disk: str) -> None:
-    resources = Resources(spool_dir=disk, spool_budget=1000)
-    first, second, third = resources.spool(), resources.spool(), resources.spool()
-    first.write(bytes(600))
-    with pytest.raises(BusyError, match="budget of 1000 bytes is in use"):
-        second.write(bytes(600))
-    first.close()
-    third.write(bytes(600))
-    third.close()
-    second.close()
-    assert resources.spooled_bytes == 0
 
 
 @pytest.mark.usefixtures("no_files")

@@ -1,11 +1,10 @@
 """Errors as gRPC statuses: one table of status codes, and details for clients to act on."""
 
 import logging
-from typing import Any as AnyMessage
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
-from google.protobuf.any_pb2 import Any
+from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -78,7 +77,7 @@ def reason_of(error: BaseException) -> str:
     return rejection_of(error) or type(error).__name__.removesuffix("Error").lower()
 
 
-async def abort(context: "grpc.aio.ServicerContext[AnyMessage, AnyMessage]", failure: pb.Failure) -> NoReturn:
+async def abort(context: "grpc.aio.ServicerContext[Any, Any]", failure: pb.Failure) -> NoReturn:
     """End a call with a failure. The trailing metadata that were set before are kept: gRPC would replace them."""
     status = rpc_status.to_status(status_of(failure))
     kept = context.trailing_metadata() or ()
@@ -98,7 +97,7 @@ def status_of(failure: pb.Failure) -> status_pb2.Status:
     details.append(failure)
     status = status_pb2.Status(code=failure.code, message=failure.message)
     for detail in details:
-        packed = Any()
+        packed = any_pb2.Any()
         packed.Pack(detail)
         status.details.append(packed)
     return status

@@ -18,8 +18,13 @@ from compressor.service.config import ServerConfig
 from compressor.service.server import Server
 from tests import ROOT
 
-LOCAL: dict[str, Any] = {"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "drain_seconds": 0.0}
-
+# Nothing is refused because the machine is slow: only tests of that set a time that calls may wait for cores.
+LOCAL: dict[str, Any] = {
+    "address": "127.0.0.1:0",
+    "metrics_address": "127.0.0.1:0",
+    "drain_seconds": 0.0,
+    "queue_seconds": 3600.0,
+}
 
 FAKE_WORKER = (sys.executable, "-m", "tests.service.worker")
 

@@ -139,7 +139,7 @@ def test_settings_are_checked_before_anything_is_sent(service: Any) -> None:
 
 def test_forty_calls_at_once(service: Any) -> None:
     async def main() -> list[Result]:
-        async with AsyncClient(service.address, timeout=120) as client:
+        async with AsyncClient(service.address, timeout=120, retries=100) as client:
             calls = [client.compress(service.large, format="jpeg") for _ in range(40)]
             return await asyncio.gather(*calls)
 

@@ -132,7 +132,8 @@ def test_readers_that_stop_cost_little(process: Process, image: bytes) -> None:
 
 def test_a_hundred_calls_over_one_channel_all_succeed(shared: Process) -> None:
     data = file_of(4 * MIB) if shared.codec == "fake" else png(865, 578)
-    with Client(shared.address, timeout=300) as client, ThreadPoolExecutor(100) as pool:
+    # A busy server admits some of them at a time, however slow it is.
+    with Client(shared.address, timeout=300, retries=100) as client, ThreadPoolExecutor(100) as pool:
         results = list(pool.map(lambda _: client.compress(data, format="jpeg"), range(100)))
 
     assert len({result.data for result in results}) == 1
