@@ -16,7 +16,7 @@ from compressor.settings import Settings
 from tests.service.fake_pipeline import file_of
 from tests.service.running import Process
 
-[LIBRARY] = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 DAY = 86_400
 
 
