@@ -6,24 +6,8 @@ import struct
 import threading
 from typing import Self
 
-from benchmarks.service.http2 import (
-    ACK,
-    CANCEL,
-    DATA,
-    END_HEADERS,
-    END_STREAM,
-    HEADERS,
-    INITIAL_WINDOW_SIZE,
-    PING,
-    PREFACE,
-    RST_STREAM,
-    SETTINGS,
-    frame,
-    literal,
-    prefixed,
-)  # fmt: skip
-
-METHOD = "/compressor.v1.CompressorService/Compress"
+from benchmarks.service import http2
+from benchmarks.service.rpcs import CompressRpc
 
 
 class Http2Peer:
@@ -37,41 +21,39 @@ class Http2Peer:
     def __init__(self, address: str, window: int = 0) -> None:
         host, _, port = address.rpartition(":")
         self._socket = socket.create_connection((host, int(port)), 10)
-        self._headers = b"".join(
-            literal(name.encode(), value.encode())
-            for name, value in (
-                (":method", "POST"), (":scheme", "http"), (":path", METHOD), (":authority", address),
-                ("te", "trailers"), ("content-type", "application/grpc"),
-            )
-        )  # fmt: skip
+        self._headers = http2.request_headers(address, CompressRpc.method)
         self.received: list[tuple[int, int, int, bytes]] = []
         self.closed = threading.Event()
-        self._socket.sendall(PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, window)))
+        self._socket.sendall(
+            http2.PREFACE + http2.frame(http2.SETTINGS, 0, 0, struct.pack(">HI", http2.INITIAL_WINDOW_SIZE, window))
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def open(self, stream: int) -> None:
         """Begin a call, whose number is odd."""
-        self._send(frame(HEADERS, END_HEADERS, stream, self._headers))
+        self._send(http2.frame(http2.HEADERS, http2.END_HEADERS, stream, self._headers))
 
     def message(self, stream: int, data: bytes) -> None:
         """Send a message of a call."""
-        self.data(stream, prefixed(data))
+        self.data(stream, http2.prefixed(data))
 
     def data(self, stream: int, data: bytes) -> None:
         """Send bytes of a call."""
-        self._send(b"".join(frame(DATA, 0, stream, data[at : at + 16384]) for at in range(0, len(data), 16384)))
+        self._send(
+            b"".join(http2.frame(http2.DATA, 0, stream, data[at : at + 16384]) for at in range(0, len(data), 16384))
+        )
 
     def cancel(self, stream: int) -> None:
         """Cancel a call."""
-        self._send(frame(RST_STREAM, 0, stream, struct.pack(">I", CANCEL)))
+        self._send(http2.frame(http2.RST_STREAM, 0, stream, struct.pack(">I", http2.CANCEL)))
 
     def ended(self) -> set[int]:
         """Return the streams that the server has reset or ended."""
         return {
             stream
             for kind, flags, stream, _ in list(self.received)
-            if kind == RST_STREAM or (kind in (DATA, HEADERS) and flags & END_STREAM)
+            if kind == http2.RST_STREAM or (kind in (http2.DATA, http2.HEADERS) and flags & http2.END_STREAM)
         }
 
     def _send(self, data: bytes) -> None:
@@ -83,10 +65,10 @@ class Http2Peer:
             while len(head := file.read(9)) == 9:
                 kind, flags, stream = struct.unpack(">BBI", head[3:])
                 payload = file.read(int.from_bytes(head[:3], "big"))
-                if kind == SETTINGS and not flags & ACK:
-                    self._send(frame(SETTINGS, ACK, 0, b""))
-                elif kind == PING and not flags & ACK:
-                    self._send(frame(PING, ACK, 0, payload))
+                if kind == http2.SETTINGS and not flags & http2.ACK:
+                    self._send(http2.frame(http2.SETTINGS, http2.ACK, 0, b""))
+                elif kind == http2.PING and not flags & http2.ACK:
+                    self._send(http2.frame(http2.PING, http2.ACK, 0, payload))
                 self.received.append((kind, flags, stream, payload))
         except OSError:
             pass
