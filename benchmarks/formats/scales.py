@@ -30,8 +30,8 @@ def tuning() -> list[photos.Photograph]:
 
 
 def not_for_validation() -> list[list[photos.Photograph]]:
-    """Return the photographs that are not for validation, by set; [] without a corpus."""
-    return [images for name, images in photos.scored().items() if not name.endswith(", validation")] if tuning() else []
+    """Return the photographs that are not for validation, by set."""
+    return [images for name, images in photos.scored().items() if not name.endswith(", validation")]
 
 
 def middle(pixels: Pixels) -> Pixels:
