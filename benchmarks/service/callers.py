@@ -1,19 +1,17 @@
 """Callers of a server, in a process of their own, each with a connection of its own and one call at a time."""
 
 import contextlib
-import multiprocessing
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from benchmarks.harness.piped_process import PipedProcess
 from benchmarks.service import http2
 from benchmarks.service.rpcs import CompressRpc, RecodeRpc, RejectedError, Rpc
 
-READY_SECONDS_MAX = 120
 BUSY_SECONDS = 0.1  # before a call that was rejected as busy is sent again
 LEAD_SECONDS = 0.1  # from the order to its begin, so that all processes begin together
 
@@ -119,7 +117,7 @@ def execute_forever(
             pipe.send(calls)
 
 
-class CallerProcess:
+class CallerProcess(PipedProcess):
     """A process with a number of callers, which send the same file again and again.
 
     expected  the result of each call
@@ -134,37 +132,16 @@ class CallerProcess:
         kind: type[Caller] = OurCaller,
         **settings: Any,
     ) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, self._theirs = context.Pipe()
-        arguments = (self._theirs, kind, callers, (address, data, settings), expected)
-        self._process = context.Process(target=execute_forever, args=arguments, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        self._theirs.close()
-        if not self._pipe.poll(READY_SECONDS_MAX):
-            raise RuntimeError("a process of callers did not start")
-        self._pipe.recv()
-        return self
+        super().__init__("callers", execute_forever, kind, callers, (address, data, settings), expected)
 
     def order(self, order: Order) -> None:
         """Send an order; `result` waits for its calls."""
-        self._pipe.send(order)
+        self.send(order)
 
     def result(self) -> Calls:
-        """Return the calls of an order. Raises EOFError if the process has failed."""
-        calls: Calls = self._pipe.recv()
+        """Return the calls of an order. Raises EOFError if the process has ended."""
+        calls: Calls = self.receive()
         return calls
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._process.terminate()
-        with contextlib.suppress(OSError):  # it has ended
-            self._pipe.send(None)
-        self._process.join()
-        self._pipe.close()
 
 
 def make_calls(processes: Sequence[CallerProcess], seconds: float, calls: int = 1 << 30) -> tuple[Order, Calls]:

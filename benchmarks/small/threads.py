@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import multiprocessing
 import statistics
 import threading
 import time
@@ -11,12 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
-from types import TracebackType
 from typing import Any, Self
 
 from PIL import Image
 
 from benchmarks.harness import fidelity, sources
+from benchmarks.harness.piped_process import CONTEXT, PipedProcess
 
 ROUNDS = 7
 ROUND_SECONDS = 0.6  # of one thread, at least
@@ -138,47 +137,35 @@ def compress_forever(pipe: Connection, ready: Barrier, data: bytes, settings: di
         pipe.send(Done(start, time.perf_counter(), time.process_time() - cpu, frozenset(found)))
 
 
-class Workers:
+class Workers(ExitStack):
     """Processes with warm kernels for all layouts. Only those of one layout work at a time."""
 
     def __init__(self, data: bytes, settings: dict[str, Any]) -> None:
-        self._context = multiprocessing.get_context("spawn")
-        self._barriers = {number: self._context.Barrier(number) for number in (1, 2)}
-        self._data, self._settings = data, settings
+        super().__init__()
+        self._barriers = {number: CONTEXT.Barrier(number) for number in (1, 2)}  # processes don't keep them alive
+        self._pools = {
+            number: [
+                PipedProcess(
+                    "compressing", compress_forever, barrier, data, settings, start_seconds_max=START_SECONDS_MAX
+                )
+                for _ in range(number)
+            ]
+            for number, barrier in self._barriers.items()
+        }
 
     def __enter__(self) -> Self:
-        self._pools = {number: [self._start(number) for _ in range(number)] for number in self._barriers}
-        for pipe, _ in itertools.chain(*self._pools.values()):
-            if not pipe.poll(START_SECONDS_MAX):
-                raise RuntimeError(f"a process did not start within {START_SECONDS_MAX} s")
-            pipe.recv()
+        with ExitStack() as stack:  # which ends those that have started if another one fails to
+            for process in itertools.chain(*self._pools.values()):
+                stack.enter_context(process)
+            self.push(stack.pop_all())
         return self
-
-    def _start(self, number: int) -> tuple[Connection, Any]:
-        pipe, theirs = self._context.Pipe()
-        arguments = (theirs, self._barriers[number], self._data, self._settings)
-        process = self._context.Process(target=compress_forever, args=arguments, daemon=True)
-        process.start()
-        theirs.close()
-        return pipe, process
 
     def run(self, layout: Layout, images: int) -> list[Done]:
         """Compress `images` in all, divided among all threads."""
         pool = self._pools[layout.processes]
-        for pipe, _ in pool:
-            pipe.send(Work(layout.threads, images // (layout.processes * layout.threads)))
-        return [pipe.recv() for pipe, _ in pool]
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for pipe, process in itertools.chain(*self._pools.values()):
-            if error is None:
-                pipe.send(None)
-            else:
-                process.terminate()
-            process.join()
-            pipe.close()
+        for process in pool:
+            process.send(Work(layout.threads, images // (layout.processes * layout.threads)))
+        return [process.receive() for process in pool]
 
 
 # --- measuring ------------------------------------------------------------------------------------------------------
