@@ -51,27 +51,37 @@ class MemoryGroup:
         return int(fields[fields.index("oom_kill") + 1])
 
 
+def _made(limit_bytes: int) -> tuple[Path, bool] | None:
+    """Make a group with that limit: its folder, and whether it is of version 2; None, and no group, if that fails."""
+    if (own := own_group()) is None:
+        return None
+    parent, version2 = own
+    folder = parent / f"compressor-{os.getpid()}"
+    try:
+        folder.mkdir()
+    except OSError:
+        return None
+    try:
+        with (folder / ("memory.max" if version2 else "memory.limit_in_bytes")).open("r+") as limit:
+            limit.write(str(limit_bytes))
+    except OSError:  # no memory controller there, or no such limit
+        folder.rmdir()
+        return None
+    return folder, version2
+
+
 @contextlib.contextmanager
 def memory_group(limit_bytes: int) -> Iterator[MemoryGroup | None]:
     """Yield a group with that limit, deleted afterwards; None if none can be made."""
-    made = None
-    if (own := own_group()) is not None:
-        parent, version2 = own
-        folder = parent / f"compressor-test-{os.getpid()}"
-        limit = "memory.max" if version2 else "memory.limit_in_bytes"
-        with contextlib.suppress(OSError):
-            folder.mkdir()
-            made = MemoryGroup(folder, version2)
-            (folder / limit).write_text(str(limit_bytes))
-    if made is not None and not (folder / limit).exists():  # no memory controller there
-        folder.rmdir()
-        made = None
+    if (made := _made(limit_bytes)) is None:
+        yield None
+        return
+    folder, version2 = made
     try:
-        yield made
+        yield MemoryGroup(folder, version2)
     finally:
-        if made is not None:
-            for _ in range(100):  # the group is busy for a moment after its last process
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-                    break
-                time.sleep(0.05)
+        for _ in range(100):  # the group is busy for a moment after its last process
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+                break
+            time.sleep(0.05)
