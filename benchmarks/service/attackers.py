@@ -6,16 +6,14 @@ end it.
 
 import asyncio
 import contextlib
-import multiprocessing
 import struct
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Self
 
+from benchmarks.harness.piped_process import PipedProcess
 from benchmarks.service import http2, multiplexed
 from benchmarks.service.multiplexed import RUNNING, STREAM_WINDOW, Exchange, MultiplexedConnection
 from benchmarks.service.rpcs import CompressRpc
@@ -23,7 +21,8 @@ from benchmarks.service.rpcs import CompressRpc
 ADDRESSES = 250
 TRICKLE_SECONDS = 1.0
 CONNECTING_MAX = 20  # at a time, for each attack
-START_SECONDS_MAX = 120.0
+BEGIN_SECONDS_MAX = 120.0
+HELD_SECONDS = 1.0  # a call that the server ends sooner is refused
 ENDLESS_BYTES = 1 << 16  # of a message whose end never comes
 HEAD_BYTES = 1 << 10  # of an image
 EMPTY_CHUNKS = 4096  # more than a call lasts seconds
@@ -55,22 +54,25 @@ class Attack:
 class AttackResult:
     """Calls of an attack.
 
-    begun_at     by time.perf_counter, when all calls had begun
-    ends         seconds from the begin of each call to its end by the server, sorted
+    refused      calls that the server ended within HELD_SECONDS, or whose connection it did not accept
+    ends         seconds from the begin of each other call to its end by the server, sorted
     running      calls that the server has not ended
-    refused      calls that never began, since the server did not accept their connection
     reasons      why calls ended, and how often
     connections  that are still open
     """
 
     name: str
     count: int
-    begun_at: float = 0.0
+    refused: int = 0
     ends: list[float] = field(default_factory=list)
     running: int = 0
-    refused: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     connections: int = 0
+
+    @property
+    def held(self) -> int:
+        """Number of calls that were open for HELD_SECONDS or longer."""
+        return len(self.ends) + self.running
 
 
 def loris_attacks(data: bytes, count: int) -> list[Attack]:
@@ -113,7 +115,6 @@ class Attacker:
         counts = [self._attack.calls] * (self._attack.count // self._attack.calls)
         counts += [rest] if (rest := self._attack.count % self._attack.calls) else []
         await asyncio.gather(*(self._begin(number, count) for number, count in enumerate(counts)))
-        self.result.begun_at = time.perf_counter()
 
     async def _begin(self, number: int, count: int) -> None:
         async with self._slots:
@@ -142,7 +143,9 @@ class Attacker:
         """Close the connections; return the result."""
         result = self.result
         connections = {id(connection): connection for connection, _ in self._calls}.values()
-        result.ends = sorted(exchange.end_at - exchange.sent_at for exchange in self._ended)
+        lasted = [exchange.end_at - exchange.sent_at for exchange in self._ended]
+        result.ends = sorted(seconds for seconds in lasted if seconds >= HELD_SECONDS)
+        result.refused += len(lasted) - len(result.ends)
         result.running = sum(exchange.code == RUNNING for _, exchange in self._calls)
         result.reasons = dict(Counter(f"status {one.code}: {one.reason}" for one in self._ended).most_common(8))
         result.connections = sum(connection.usable for connection in connections)
@@ -167,41 +170,22 @@ def run_attacks(pipe: Connection, address: str, attacks: Sequence[Attack]) -> No
     """Attack when told so through the pipe, for the seconds that it says; then send the results."""
     pipe.send(None)
     with contextlib.suppress(EOFError):
-        pipe.send(asyncio.run(_attack(pipe, address, attacks, pipe.recv())))
+        if (seconds := pipe.recv()) is not None:
+            pipe.send(asyncio.run(_attack(pipe, address, attacks, seconds)))
 
 
-class AttackProcess:
+class AttackProcess(PipedProcess):
     """Attackers in a process of their own: `begin`, then `result`."""
 
     def __init__(self, address: str, attacks: Sequence[Attack]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, self._theirs = context.Pipe()
-        self._process = context.Process(target=run_attacks, args=(self._theirs, address, attacks), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        self._theirs.close()
-        self._receive()
-        return self
-
-    def _receive(self) -> None:
-        if not self._pipe.poll(START_SECONDS_MAX):
-            raise RuntimeError("a process of attackers does not answer")
-        self._pipe.recv()
+        super().__init__("attackers", run_attacks, address, attacks)
 
     def begin(self, seconds: float) -> None:
         """Begin all calls; they are held until the server has ended them, for so many seconds at most."""
-        self._pipe.send(seconds)
-        self._receive()
+        self.send(seconds)
+        self.receive(BEGIN_SECONDS_MAX)
 
     def result(self) -> list[AttackResult]:
-        """Wait for the end of the attacks; return the result of each."""
-        results: list[AttackResult] = self._pipe.recv()
+        """Wait for the end of the attacks; return the result of each. Raises EOFError if the process has ended."""
+        results: list[AttackResult] = self.receive()
         return results
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.terminate()
-        self._process.join()
-        self._pipe.close()

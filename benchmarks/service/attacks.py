@@ -1,17 +1,18 @@
-"""Normal callers next to clients that hold calls open, slow senders or such that never read: what is left for them."""
+"""Normal callers next to clients that hold calls open, by sending slowly or never reading: their throughput."""
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.harness import sources
 from benchmarks.service.attackers import AttackProcess, AttackResult, loris_attacks, never_reading_attacks
 from benchmarks.service.generator import LoadOrder, LoadProcess
-from benchmarks.service.goals import Goal, at_least, at_most, none_of
+from benchmarks.service.goals import Goal, at_least, at_most, none_of, ratio
 from benchmarks.service.overload import BUDGET, CALLERS, GROUP_BYTES, MIB, OURS, WEIGHTS, megapixels
-from benchmarks.service.records import LoadRecords
-from benchmarks.service.watch import Watch, Watched
+from benchmarks.service.records import LoadRecords, by_second
+from benchmarks.service.watch import ServerMemory, Watch, Watched, memory_of
 
 CALLS = 1000
 RECLAIM_SECONDS_MAX = 62.0  # docs/service.md: `idle_seconds` and two more
@@ -27,7 +28,8 @@ class AttackedResult:
     throughput      calls per second during the attack, relative to those before
     pixels          the same in pixels
     failed          normal calls that ended without a result, during the attack
-    reclaimed       seconds until the server had ended all calls of the attack; None: it did not
+    wrong           normal calls with another result than the expected one, before it and during it
+    reclaimed       seconds until the server had ended all calls of the attack that it held; None: it did not
     server_cores    CPU seconds of the server in a second
     others_cores    the same of other processes than the server and the normal callers; attackers included
     """
@@ -40,13 +42,11 @@ class AttackedResult:
     throughput: float
     pixels: float
     failed: int
+    wrong: int
     reasons: dict[str, int]
     reclaimed: float | None
     attacks: list[AttackResult]
-    idle_bytes: int
-    peak_bytes: int
-    settled_bytes: int
-    killed: bool
+    memory: ServerMemory
     server_cores: float
     others_cores: float
     series: dict[str, list[Any]]
@@ -76,20 +76,23 @@ def measure_attack(name: str, seconds: float, count: int = CALLS, settle: float 
             attackers.begin(longest)
             during = load.make(LoadOrder(seconds, WEIGHTS, callers=CALLERS, seed=2))
             results = attackers.result()
-            ended = time.perf_counter()
+            settled = time.perf_counter() + settle
             time.sleep(settle)
-        killed = not server.alive or (group is not None and group.killed > 0)
-    one = _result(name, results, before, during, watch.seen)
-    one.killed = killed
-    one.idle_bytes = watch.seen.resident_bytes(idle, idle + 1.0)
-    one.settled_bytes = watch.seen.resident_bytes(ended + settle - 2.0, ended + settle + 1.0)
-    one.series = series_of(begin, results, [before, during], watch.seen)
+        memory = memory_of(server, group, watch.seen, idle, settled)
+    series = series_of(begin, results, [before, during], watch.seen)
+    one = _result(name, results, before, during, watch.seen, memory, series)
     one.goals = goals_of(one)
     return one
 
 
 def _result(
-    name: str, results: list[AttackResult], before: LoadRecords, during: LoadRecords, seen: Watched
+    name: str,
+    results: list[AttackResult],
+    before: LoadRecords,
+    during: LoadRecords,
+    seen: Watched,
+    memory: ServerMemory,
+    series: dict[str, list[Any]],
 ) -> AttackedResult:
     rates = [records.work_per_second(lambda _: 1.0) for records in (before, during)]
     pixels = [records.work_per_second(megapixels) for records in (before, during)]
@@ -103,16 +106,14 @@ def _result(
         throughput=rates[1] / rates[0] if rates[0] else 0.0,
         pixels=pixels[1] / pixels[0] if pixels[0] else 0.0,
         failed=len(during.calls) - during.outcomes()["ok"],
+        wrong=before.outcomes()["wrong"] + during.outcomes()["wrong"],
         reasons=during.reasons(),
         reclaimed=None if any(one.running for one in results) else max(max(one.ends, default=0.0) for one in results),
         attacks=results,
-        idle_bytes=0,
-        peak_bytes=seen.peak_bytes,
-        settled_bytes=0,
-        killed=False,
+        memory=memory,
         server_cores=seen.server_cores,
         others_cores=max(0.0, seen.machine_cores - seen.server_cores - generator),
-        series={},
+        series=series,
     )
 
 
@@ -120,36 +121,39 @@ def series_of(
     begin: float, results: list[AttackResult], loads: list[LoadRecords], seen: Watched
 ) -> dict[str, list[Any]]:
     """Return figures by second since the begin of the attack, for plots; None where there is none."""
-    first = math.floor(min(at for at, _ in seen.memory) - begin)
-    last = math.ceil(max(at for at, _ in seen.memory) - begin)
-    seconds = list(range(first, last))
-    ends = [call.end - begin for records in loads for call in records.of("ok")]
-    sizes: dict[int, int] = {}
-    for at, size in seen.memory:
-        second = math.floor(at - begin)
-        sizes[second] = max(size, sizes.get(second, 0))
-    probes: dict[int, float] = {}
-    for at, took in seen.health:
-        second = math.floor(at - begin)
-        probes[second] = max(took, probes.get(second, 0.0))
+    times = [begin, *(at for at, _ in seen.memory)]
+    seconds = range(math.floor(min(times) - begin), math.ceil(max(times) - begin))
+    ends = [(call.end, 1.0) for records in loads for call in records.of("ok")]
     held = [sum(sum(end > second for end in one.ends) + one.running for one in results) for second in seconds]
+
+    def largest(values: Sequence[tuple[float, float]]) -> list[float | None]:
+        return [max(part, default=None) for part in by_second(values, begin, seconds)]
+
     return {
-        "second": seconds,
-        "ok": [sum(second <= end < second + 1 for end in ends) for second in seconds],
+        "second": list(seconds),
+        "ok": [len(part) for part in by_second(ends, begin, seconds)],
         "held": [count if second >= 0 else 0 for second, count in zip(seconds, held, strict=True)],
-        "health max": [probes.get(second) for second in seconds],
-        "resident bytes": [sizes.get(second) for second in seconds],
+        "health max": largest(seen.health),
+        "resident bytes": largest(seen.memory),
     }
 
 
 def goals_of(one: AttackedResult) -> list[Goal]:
     """Return the goals of our server."""
+    memory = one.memory
+    bound = GROUP_BYTES if memory.idle is None else min(GROUP_BYTES, memory.idle + BUDGET_BYTES)
+    peak = None if memory.idle is None else memory.peak
     return [
-        none_of("killed for lack of memory, or ended", int(one.killed)),
-        at_least("throughput of normal callers, of that before", one.throughput, 0.8, "%", 100),
-        at_most(
-            "resident memory at most", one.peak_bytes, min(GROUP_BYTES, one.idle_bytes + BUDGET_BYTES), "MiB", 1 / MIB
+        none_of("killed for lack of memory, or ended", int(memory.killed)),
+        at_least(
+            "calls of each kind that the server held, not refused",
+            min(attack.held for attack in one.attacks),
+            1,
+            "calls",
         ),
+        at_least("throughput of normal callers, of that before", one.throughput, 0.8, "%", 100),
+        none_of("wrong results", one.wrong),
+        at_most("resident memory at most", peak, bound, "MiB", 1 / MIB),
         at_most("all calls ended by the server", one.reclaimed, RECLAIM_SECONDS_MAX + RECLAIM_TOLERANCE_SECONDS, "s"),
-        at_most("memory after 10 s, of idle", one.settled_bytes / max(1, one.idle_bytes), 1.1, "×"),
+        at_most("memory after 10 s, of idle", ratio(memory.settled, memory.idle), 1.1, "×"),
     ]

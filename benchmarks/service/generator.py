@@ -6,28 +6,27 @@ One thread, so that the calls of a process cost the least CPU time. The results 
 import asyncio
 import contextlib
 import math
-import multiprocessing
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from benchmarks.harness.piped_process import PipedProcess
 from benchmarks.service import http2, multiplexed
 from benchmarks.service.mix import MixedFile
 from benchmarks.service.multiplexed import DEADLINE_EXCEEDED, OK, RUNNING, UNAVAILABLE, Exchange, MultiplexedConnection
-from benchmarks.service.records import CallRecord, LoadRecords
+from benchmarks.service.records import BY_CLIENT, CallRecord, LoadRecords
 from benchmarks.service.rpcs import RejectedError, Rpc
 
-START_SECONDS_MAX = 60.0
 BUSY_CONNECTIONS = 2  # which get half of the calls
 OTHER_CONNECTIONS = 30  # which share the other half
 BUSY_SECONDS = 0.1  # before a caller of a closed load follows a call that failed with the next one
-NO_CONNECTION, BY_CLIENT = "no connection", "ended by the client"
+LATE_SECONDS = 1.0  # after its deadline, before a call that the server has not ended is given up
+NO_CONNECTION = "no connection"
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,30 @@ class LoadGenerator:
     def __init__(self, address: str, rpc: Rpc, files: Sequence[MixedFile]) -> None:
         self._address, self._rpc, self._files = address, rpc, files
         self._connections: list[MultiplexedConnection | None] = [None] * (BUSY_CONNECTIONS + OTHER_CONNECTIONS)
-        self._connecting = set[asyncio.Task[None]]()
+        self._connecting: dict[int, asyncio.Task[None]] = {}  # by the number of the connection
         self._waiting = deque[tuple[Exchange, bytes, float | None]]()  # for a stream on any connection
         self._timers: dict[Exchange, asyncio.TimerHandle] = {}
 
     async def connect(self) -> None:
         """Open the connections that are missing."""
-        await asyncio.gather(*(self._connect(n) for n, one in enumerate(self._connections) if not _usable(one)))
+        await asyncio.gather(*(self._reconnect(n) for n, one in enumerate(self._connections) if not _usable(one)))
+
+    def _reconnect(self, number: int) -> asyncio.Task[None]:
+        """Open a connection again, unless it is being opened."""
+        if number not in self._connecting:
+            self._connecting[number] = asyncio.get_running_loop().create_task(self._connect(number))
+        return self._connecting[number]
 
     async def _connect(self, number: int) -> None:
+        """Open a connection, and send the calls that wait for one; they are lost if there is none."""
         self._connections[number] = await multiplexed.connected(self._address, source=f"127.0.8.{1 + number}")
+        del self._connecting[number]
+        if not any(map(_usable, self._connections)):
+            lost, self._waiting = self._waiting, deque()
+            for exchange, *_ in lost:
+                exchange.code, exchange.reason, exchange.end_at = UNAVAILABLE, NO_CONNECTION, time.perf_counter()
+                exchange.on_end(exchange)
+        self._send_waiting()
 
     async def execute(self, order: LoadOrder) -> LoadRecords:
         """Make the calls of an order; return after the last one has ended, or after `drain` seconds."""
@@ -75,7 +88,7 @@ class LoadGenerator:
         rng = np.random.default_rng(order.seed)
         begin, cpu = time.perf_counter(), time.process_time()
         records = LoadRecords(begin, order.seconds, order.deadline)
-        calls = _Calls(self, order, records, self._by_share())
+        calls = _OrderRun(self, order, records, self._by_size())
         if order.rate is None:
             await calls.closed(rng)
         else:
@@ -85,10 +98,10 @@ class LoadGenerator:
         records.wall_seconds = time.perf_counter() - begin
         return records
 
-    def _by_share(self) -> dict[int, list[MixedFile]]:
+    def _by_size(self) -> dict[int, list[MixedFile]]:
         found: dict[int, list[MixedFile]] = {}
         for file in self._files:
-            found.setdefault(file.share, []).append(file)
+            found.setdefault(file.size_index, []).append(file)
         return found
 
     def headers(self, deadline: float | None) -> bytes:
@@ -96,23 +109,16 @@ class LoadGenerator:
         timeout = () if deadline is None else (("grpc-timeout", f"{round(deadline * 1000)}m"),)
         return http2.request_headers(self._address, self._rpc.method, *timeout)
 
-    def begin(self, exchange: Exchange, headers: bytes, deadline: float | None, place: float) -> None:
-        """Begin a call on the connection at a random place, or on any other that accepts one more, or later."""
-        number = int(place * 2 * BUSY_CONNECTIONS)
+    def begin(self, exchange: Exchange, headers: bytes, deadline: float | None, draw: float) -> None:
+        """Begin a call on a connection chosen by a random number below 1, or on any with room, or when one has room."""
+        number = int(draw * 2 * BUSY_CONNECTIONS)
         if number >= BUSY_CONNECTIONS:
-            number = BUSY_CONNECTIONS + int((2 * place - 1) * OTHER_CONNECTIONS)
+            number = BUSY_CONNECTIONS + int((2 * draw - 1) * OTHER_CONNECTIONS)
         connection = self._connections[number]
         if not _usable(connection):
-            task = asyncio.get_running_loop().create_task(self._connect(number))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+            self._reconnect(number)
         if not _has_room(connection):
-            usable = [one for one in self._connections if _usable(one)]
-            if not usable:
-                exchange.code, exchange.reason, exchange.end_at = UNAVAILABLE, NO_CONNECTION, time.perf_counter()
-                exchange.on_end(exchange)
-                return
-            connection = next(filter(_has_room, usable), None)
+            connection = next(filter(_has_room, self._connections), None)
         if connection is None:
             self._waiting.append((exchange, headers, deadline))
         else:
@@ -123,15 +129,21 @@ class LoadGenerator:
     ) -> None:
         connection.begin(exchange, headers)
         if deadline is not None and exchange.code == RUNNING:
-            later = asyncio.get_running_loop().call_later
-            self._timers[exchange] = later(deadline, connection.cancel, exchange, DEADLINE_EXCEEDED, BY_CLIENT)
+            later, seconds = asyncio.get_running_loop().call_later, deadline + LATE_SECONDS
+            self._timers[exchange] = later(seconds, connection.cancel, exchange, DEADLINE_EXCEEDED, BY_CLIENT)
 
     def ended(self, exchange: Exchange) -> None:
         """Begin a call that waits for the place of one that has ended."""
         if (timer := self._timers.pop(exchange, None)) is not None:
             timer.cancel()
-        if self._waiting and (connection := next(filter(_has_room, self._connections), None)) is not None:
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        """Send the calls that wait, as far as there is room; open a connection for them if all are lost."""
+        while self._waiting and (connection := next(filter(_has_room, self._connections), None)) is not None:
             self._send(connection, *self._waiting.popleft())
+        if self._waiting and not self._connecting and not any(map(_usable, self._connections)):
+            self._reconnect(0)
 
     def read(self, exchange: Exchange, file: MixedFile) -> tuple[bool, bool]:
         """Return whether a call's response says when to retry, and whether it has the expected result."""
@@ -151,7 +163,7 @@ class LoadGenerator:
                 connection.close()
 
 
-class _Calls:
+class _OrderRun:
     """The calls of one order, on their way to the records."""
 
     def __init__(
@@ -166,8 +178,8 @@ class _Calls:
         self._begun = 0
 
     def _begin(self, rng: np.random.Generator, due: float, ended: asyncio.Event | None = None) -> Exchange:
-        share = int(rng.choice(len(self._weights), p=self._weights))
-        files = self._files[share]
+        size_index = int(rng.choice(len(self._weights), p=self._weights))
+        files = self._files[size_index]
         file = files[int(rng.integers(len(files)))]
         exchange = Exchange(file.body, self._end)
         self._running[exchange] = (file, due, ended)
@@ -190,7 +202,7 @@ class _Calls:
             retry, right = self._generator.read(exchange, file)
         retry |= exchange.retry
         return CallRecord(
-            file.share, due, exchange.sent_at, exchange.first_at, exchange.end_at, exchange.code, exchange.reason,
+            file.size_index, due, exchange.sent_at, exchange.end_at, exchange.code, exchange.reason,
             retry, right,
         )  # fmt: skip
 
@@ -226,9 +238,7 @@ class _Calls:
                 await asyncio.wait_for(self._all_ended.wait(), seconds)
         for exchange, (file, due, _) in self._running.items():
             self._records.calls.append(
-                CallRecord(
-                    file.share, due, exchange.sent_at, exchange.first_at, math.nan, RUNNING, "no end", False, False
-                )
+                CallRecord(file.size_index, due, exchange.sent_at, math.nan, RUNNING, "no end", False, False)
             )
             exchange.on_end = lambda _: None
         if self._running:
@@ -259,43 +269,14 @@ def execute_orders(*arguments: Any) -> None:
     asyncio.run(_serve_orders(*arguments))
 
 
-class LoadProcess:
+class LoadProcess(PipedProcess):
     """A generator in a process of its own."""
 
     def __init__(self, address: str, kind: type[Rpc], files: Sequence[MixedFile]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, self._theirs = context.Pipe()
-        arguments = (self._theirs, address, kind, files)
-        self._process = context.Process(target=execute_orders, args=arguments, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        self._theirs.close()
-        if not self._pipe.poll(START_SECONDS_MAX):
-            raise RuntimeError("a load generator did not start")
-        self._pipe.recv()
-        return self
-
-    def order(self, order: LoadOrder) -> None:
-        """Send an order; `result` waits for its calls."""
-        self._pipe.send(order)
-
-    def result(self) -> LoadRecords:
-        """Return the calls of an order. Raises EOFError if the process has failed."""
-        records: LoadRecords = self._pipe.recv()
-        return records
+        super().__init__("load generator", execute_orders, address, kind, files)
 
     def make(self, order: LoadOrder) -> LoadRecords:
-        """Make the calls of an order."""
-        self.order(order)
-        return self.result()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with contextlib.suppress(OSError):  # it has ended
-            self._pipe.send(None)
-        self._process.join(0.1 if error is not None else 5.0)
-        self._process.terminate()
-        self._process.join()
-        self._pipe.close()
+        """Make the calls of an order. Raises EOFError if the process has ended."""
+        self.send(order)
+        records: LoadRecords = self.receive()
+        return records

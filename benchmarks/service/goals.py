@@ -25,6 +25,11 @@ def at_least(name: str, value: float | None, limit: float, unit: str, scale: flo
     return Goal(name, text, f"≥ {limit * scale:.3g} {unit}", value is not None and value >= limit)
 
 
+def ratio(value: float | None, reference: float | None) -> float | None:
+    """Return value / reference; None if one of them could not be measured."""
+    return value / reference if value is not None and reference else None
+
+
 def none_of(name: str, count: int) -> Goal:
     """Return a goal for a number of things that must not happen."""
     return Goal(name, str(count), "0", count == 0)

@@ -57,10 +57,10 @@ def string(block: bytes, at: int) -> tuple[bytes, int]:
     end = begin + length
     if end > len(block):
         raise ValueError("a string of a header block is cut off")
-    return unpacked(block[begin:end]) if block[at] & HUFFMAN else block[begin:end], end
+    return huffman_decoded(block[begin:end]) if block[at] & HUFFMAN else block[begin:end], end
 
 
-def unpacked(data: bytes) -> bytes:
+def huffman_decoded(data: bytes) -> bytes:
     """Return what Huffman's code stands for, of characters in CODES. Raises ValueError for any other."""
     bits, count = int.from_bytes(data, "big"), 8 * len(data)
     found, code, length = bytearray(), 0, 0

@@ -73,7 +73,8 @@ def draw_attacks(results: Sequence[AttackedResult], path: Path) -> Path:
         (handles["health"],) = health.plot(seconds, values, color=GREEN, linewidth=1.6, label="health max")
         health.set_yscale("log")
         handles["memory"] = _memory(memory, seconds, series["resident bytes"])
-        _limit(memory, (one.idle_bytes + BUDGET_BYTES) / MIB)
+        if one.memory.idle is not None:
+            _limit(memory, (one.memory.idle + BUDGET_BYTES) / MIB)
         for axes in panels[:, column]:
             axes.axvline(0, color=PALE, linewidth=1)
             axes.axvline(one.seconds, color=PALE, linewidth=1, linestyle=":")

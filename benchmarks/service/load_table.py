@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from benchmarks.harness import record
+from benchmarks.service.attackers import HELD_SECONDS
 from benchmarks.service.attacks import AttackedResult
 from benchmarks.service.goals import Goal
 from benchmarks.service.overload import MIB, OVERLOAD, OverloadResult
@@ -20,6 +21,11 @@ def name_of(one: OverloadResult) -> str:
 def milliseconds(value: float | None) -> str:
     """Return seconds as milliseconds."""
     return "-" if value is None else f"{value * 1e3:,.0f}"
+
+
+def mebibytes(value: int | None) -> str:
+    """Return bytes as MiB."""
+    return "-" if value is None else f"{value / MIB:.0f}"
 
 
 def goals_table(goals: Sequence[tuple[str, Goal]]) -> Table:
@@ -85,10 +91,10 @@ def overload_figures(one: OverloadResult) -> dict[str, str]:
         "refusal p95, ms": milliseconds(one.refused["p95"]),
         "health p99, ms": milliseconds(one.health["p99"]),
         "sent late p99, ms": milliseconds(one.lag["p99"]),
-        "MiB idle": f"{one.idle_bytes / MIB:.0f}",
-        "MiB at most": f"{one.peak_bytes / MIB:.0f}",
-        "MiB 10 s after": f"{one.settled_bytes / MIB:.0f}",
-        "killed": "yes" if one.killed else "no",
+        "MiB idle": mebibytes(one.memory.idle),
+        "MiB at most": mebibytes(one.memory.peak),
+        "MiB 10 s after": mebibytes(one.memory.settled),
+        "killed": "yes" if one.memory.killed else "no",
         "cores: server": f"{one.server_cores:.2f}",
         "cores: load generator": f"{one.generator_cores:.2f}",
         "cores: others": f"{one.others_cores:.2f}",
@@ -101,9 +107,10 @@ def attack_table(results: Sequence[AttackedResult]) -> Table:
         "Calls that are held open, next to normal callers",
         ("calls",),
         (
-            "number", "ended by\nthe server", "first\nafter s", "last\nafter s", "normal calls/s\nbefore", "during",
-            "MiB at\nmost",
+            "number", "refused", "held", "ended by\nthe server", "first\nafter s", "last\nafter s",
+            "normal calls/s\nbefore", "during", "MiB at\nmost",
         ),
+        f"refused: by the server within {HELD_SECONDS:g} s; held: open for longer",
     )  # fmt: skip
     for result in results:
         for place, one in enumerate(result.attacks):
@@ -111,11 +118,13 @@ def attack_table(results: Sequence[AttackedResult]) -> Table:
             table.add_row(
                 one.name,
                 str(one.count),
+                str(one.refused),
+                str(one.held),
                 str(len(one.ends)),
                 f"{one.ends[0]:.1f}" if one.ends else "-",
                 f"{one.ends[-1]:.1f}" if one.ends else "-",
                 *(normal if place == 0 else ("", "")),
-                f"{result.peak_bytes / MIB:.0f}" if place == 0 else "",
+                mebibytes(result.memory.peak) if place == 0 else "",
             )
     return table
 

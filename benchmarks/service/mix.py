@@ -33,13 +33,13 @@ MIX = (
 class MixedFile:
     """A file of the mix.
 
-    share   index of its size in the mix
-    body    messages of a request, with their prefixes
-    length  of the result, in bytes
-    crc32c  of the result
+    size_index  index of its size in the mix
+    body        messages of a request, with their prefixes
+    length      of the result, in bytes
+    crc32c      of the result
     """
 
-    share: int
+    size_index: int
     body: bytes
     length: int
     crc32c: int

@@ -12,11 +12,11 @@ from benchmarks.harness.cgroup import MemoryGroup, memory_group
 from benchmarks.harness.server import ServerProcess
 from benchmarks.service.checks import EFFORT, SETTINGS, used
 from benchmarks.service.generator import LoadOrder, LoadProcess
-from benchmarks.service.goals import Goal, at_least, at_most, none_of
+from benchmarks.service.goals import Goal, at_least, at_most, none_of, ratio
 from benchmarks.service.mix import MIX, MixedFile, mixed_files
-from benchmarks.service.records import CallRecord, LoadRecords, is_refused_stream, latencies, percentiles
+from benchmarks.service.records import CallRecord, LoadRecords, by_second, is_refused_stream, latencies, percentiles
 from benchmarks.service.rpcs import CompressRpc, RecodeRpc, Rpc
-from benchmarks.service.watch import Watch, Watched
+from benchmarks.service.watch import ServerMemory, Watch, Watched, memory_of
 from benchmarks.small.measure import ours
 
 MIB = 1 << 20
@@ -38,6 +38,7 @@ class Capacity:
     calls_per_second      with the mix
     megapixels_per_second, work_per_second  the same; work: CPU seconds, by `costs`
     server_cores, generator_cores  CPU seconds of the server and of the load generator in a second
+    problems              why calls had no result, and how often
     """
 
     costs: tuple[float, ...]
@@ -72,8 +73,7 @@ class OverloadResult:
     deadline: float | None
     seconds: float
     rate: float
-    in_group: bool
-    killed: bool
+    memory: ServerMemory
     capacity: Capacity
     outcomes: dict[str, int]
     by_size: dict[str, dict[str, int]]
@@ -89,10 +89,6 @@ class OverloadResult:
     health: dict[str, float | None]
     unhealthy: int
     without_retry: int
-    idle_bytes: int
-    peak_bytes: int
-    settled_bytes: int
-    group_peak_bytes: int | None
     server_cores: float
     generator_cores: float
     others_cores: float
@@ -148,7 +144,7 @@ def peers() -> list[Subject]:
 
 
 class EndedError(RuntimeError):
-    """A server ended before it was overloaded."""
+    """A server has ended under load."""
 
 
 def measure_capacity(server: ServerProcess, load: LoadProcess, seconds: float) -> Capacity:
@@ -174,7 +170,7 @@ def measure_capacity(server: ServerProcess, load: LoadProcess, seconds: float) -
         costs=tuple(costs),
         calls_per_second=records.work_per_second(lambda _: 1.0),
         megapixels_per_second=records.work_per_second(megapixels),
-        work_per_second=records.work_per_second(lambda call: costs[call.share]),
+        work_per_second=records.work_per_second(lambda call: costs[call.size_index]),
         server_cores=cores,
         generator_cores=records.cpu_seconds / records.wall_seconds,
         problems=problems,
@@ -183,7 +179,7 @@ def measure_capacity(server: ServerProcess, load: LoadProcess, seconds: float) -
 
 def megapixels(call: CallRecord) -> float:
     """Return the size of a call's image."""
-    return MIX[call.share].size.megapixels
+    return MIX[call.size_index].size.megapixels
 
 
 def measure_overload(
@@ -194,7 +190,7 @@ def measure_overload(
     with subject.started() as (server, group), LoadProcess(server.address, subject.rpc, files) as load:
         try:
             capacity = measure_capacity(server, load, max(1.0, seconds / 4))
-        except RuntimeError as error:
+        except (RuntimeError, EOFError) as error:
             raise EndedError(f"{subject.name} ended under the closed load: {error}") from None
         if not server.alive or capacity.calls_per_second == 0:
             raise EndedError(f"{subject.name} ended under the closed load, or answered no call")
@@ -205,22 +201,19 @@ def measure_overload(
             rate = OVERLOAD * capacity.calls_per_second
             order = LoadOrder(seconds, WEIGHTS, rate, deadline=deadline, drain=min(60.0, 2 * seconds), seed=4)
             records = load.make(order)
-            ended = time.perf_counter()
+            settled = time.perf_counter() + settle
             time.sleep(settle)
-        killed = not server.alive or (group is not None and group.killed > 0)
-        group_peak = group.peak_bytes if group is not None else None
-    seen = watch.seen
-    result = _result(subject, capacity, records, seen, rate)
-    result.in_group, result.killed, result.group_peak_bytes = group is not None, killed, group_peak
-    result.idle_bytes = seen.resident_bytes(idle, idle + 1.0)
-    result.settled_bytes = seen.resident_bytes(ended + settle - 2.0, ended + settle + 1.0)
+        memory = memory_of(server, group, watch.seen, idle, settled)
+    result = _result(subject, capacity, records, watch.seen, memory, rate)
     result.goals = goals_of(result) if subject is OURS else []
     return result
 
 
-def _result(subject: Subject, capacity: Capacity, records: LoadRecords, seen: Watched, rate: float) -> OverloadResult:
+def _result(
+    subject: Subject, capacity: Capacity, records: LoadRecords, seen: Watched, memory: ServerMemory, rate: float
+) -> OverloadResult:
     outcomes, ramp = records.outcomes(), min(RAMP_SECONDS_MAX, records.seconds / 6)
-    work = records.work_per_second(lambda call: capacity.costs[call.share], ramp)
+    work = records.work_per_second(lambda call: capacity.costs[call.size_index], ramp)
     cores = seen.cpu_seconds(records.begin + ramp, records.begin + records.seconds) / (records.seconds - ramp)
     by_cpu = capacity.work_per_second / capacity.server_cores
     generator = records.cpu_seconds / records.wall_seconds
@@ -230,8 +223,7 @@ def _result(subject: Subject, capacity: Capacity, records: LoadRecords, seen: Wa
         deadline=records.deadline,
         seconds=records.seconds,
         rate=rate,
-        in_group=False,
-        killed=False,
+        memory=memory,
         capacity=capacity,
         outcomes=outcomes,
         by_size={str(share.size): records.outcomes(index) for index, share in enumerate(MIX)},
@@ -247,10 +239,6 @@ def _result(subject: Subject, capacity: Capacity, records: LoadRecords, seen: Wa
         health=percentiles([took for _, took in seen.health]),
         unhealthy=seen.unhealthy,
         without_retry=sum(not call.retry and not is_refused_stream(call) for call in records.of("refused")),
-        idle_bytes=0,
-        peak_bytes=seen.peak_bytes,
-        settled_bytes=0,
-        group_peak_bytes=None,
         server_cores=cores,
         generator_cores=generator,
         others_cores=max(0.0, seen.machine_cores - seen.server_cores - generator),
@@ -261,27 +249,23 @@ def _result(subject: Subject, capacity: Capacity, records: LoadRecords, seen: Wa
 def series_of(records: LoadRecords, seen: Watched, capacity: Capacity) -> dict[str, list[Any]]:
     """Return figures by second since the begin of the load, for plots; None where there is none."""
     last = max([records.begin + records.seconds, *(at for at, _ in seen.memory)])
-    count = math.ceil(last - records.begin)
-    found: dict[str, list[Any]] = {"second": list(range(count))}
+    seconds = range(math.ceil(last - records.begin))
+    found: dict[str, list[Any]] = {"second": list(seconds)}
 
-    def by_second(values: Sequence[tuple[float, float]]) -> list[list[float]]:
-        parts: list[list[float]] = [[] for _ in range(count)]
-        for at, value in values:
-            if 0 <= (second := math.floor(at - records.begin)) < count:
-                parts[second].append(value)
-        return parts
+    def parts_of(values: Sequence[tuple[float, float]]) -> list[list[float]]:
+        return by_second(values, records.begin, seconds)
 
     calls = {name: records.of(name) for name in ("ok", "refused", "deadline", "failed", "lost")}
     for name, some in calls.items():
-        found[name] = [len(part) for part in by_second([(call.end, 1.0) for call in some])]
+        found[name] = [len(part) for part in parts_of([(call.end, 1.0) for call in some])]
     for name in ("ok", "refused"):
-        parts = by_second([(call.end, call.end - call.sent) for call in calls[name] if call.sent == call.sent])
+        parts = parts_of([(call.end, call.end - call.sent) for call in calls[name] if call.sent == call.sent])
         for key in ("p50", "p95"):
             found[f"{name} {key}"] = [percentiles(part)[key] for part in parts]
-    work = by_second([(call.end, capacity.costs[call.share]) for call in calls["ok"]])
+    work = parts_of([(call.end, capacity.costs[call.size_index]) for call in calls["ok"]])
     found["goodput"] = [sum(part) / capacity.work_per_second for part in work]
-    found["health max"] = [max(part, default=None) for part in by_second(seen.health)]
-    found["resident bytes"] = [max(part, default=None) for part in by_second([(at, size) for at, size in seen.memory])]
+    found["health max"] = [max(part, default=None) for part in parts_of(seen.health)]
+    found["resident bytes"] = [max(part, default=None) for part in parts_of(seen.memory)]
     return found
 
 
@@ -290,13 +274,14 @@ def goals_of(one: OverloadResult) -> list[Goal]:
     bad = ("failed", "wrong", "lost", "unfinished")
     unmet = sum(one.outcomes[name] for name in bad) + (one.outcomes["deadline"] if one.deadline is None else 0)
     return [
-        none_of("killed for lack of memory, or ended", int(one.killed)),
+        none_of("killed for lack of memory, or ended", int(one.memory.killed)),
+        none_of("calls of the closed load without a result", sum(one.capacity.problems.values())),
         none_of("admitted calls that neither succeed nor end by their deadline", unmet),
         at_least("goodput of the saturated throughput", one.goodput, 0.85, "%", 100),
         at_most("refusals p95", one.refused["p95"], 0.1, "ms", 1000),
         none_of("refusals that do not say when to retry", one.without_retry),
-        at_most("resident memory at most", one.peak_bytes, GROUP_BYTES, "MiB", 1 / MIB),
-        at_most("memory after 10 s, of idle", one.settled_bytes / max(1, one.idle_bytes), 1.1, "×"),
+        at_most("resident memory at most", one.memory.peak, GROUP_BYTES, "MiB", 1 / MIB),
+        at_most("memory after 10 s, of idle", ratio(one.memory.settled, one.memory.idle), 1.1, "×"),
         at_most("health p99", one.health["p99"], 0.25, "ms", 1000),
         none_of("health checks that fail", one.unhealthy),
     ]

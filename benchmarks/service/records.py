@@ -11,27 +11,26 @@ from typing import NamedTuple
 from benchmarks.service.multiplexed import DEADLINE_EXCEEDED, OK, REFUSED_STREAM, RUNNING, UNAVAILABLE
 
 DEADLINE_TOLERANCE_SECONDS = 0.25  # of a call that ends by its deadline, until its end has been read
+BY_CLIENT = "ended by the client, long after its deadline"
 OUTCOMES = ("ok", "refused", "deadline", "failed", "wrong", "lost", "unfinished")
 
 
 class CallRecord(NamedTuple):
     """A call. Times are of time.perf_counter, which all processes share.
 
-    share   index of its size in the mix
-    due     when it arrived, by the schedule
-    sent    when its headers were sent; NaN if they were not
-    first   when the first response came; NaN if none came
-    end     NaN if it has not ended
-    code    gRPC's status; RUNNING if it has not ended
-    reason  the status' message, or what ended the call instead
-    retry   a failure in band, or the status, said when to retry
-    right   the result is the expected one
+    size_index  index of its size in the mix
+    due         when it arrived, by the schedule
+    sent        when its headers were sent; NaN if they were not
+    end         NaN if it has not ended
+    code        gRPC's status; RUNNING if it has not ended
+    reason      the status' message, or what ended the call instead
+    retry       a failure in band, or the status, said when to retry
+    right       the result is the expected one
     """
 
-    share: int
+    size_index: int
     due: float
     sent: float
-    first: float
     end: float
     code: int
     reason: str
@@ -67,14 +66,14 @@ class LoadRecords:
             return "ok" if call.right else "wrong"
         if call.code == DEADLINE_EXCEEDED and self.deadline is not None:
             on_time = call.end - call.sent <= self.deadline + self.stall + DEADLINE_TOLERANCE_SECONDS
-            return "deadline" if on_time else "failed"
+            return "deadline" if on_time and call.reason != BY_CLIENT else "failed"
         if call.retry or is_refused_stream(call):
             return "refused"
         return "lost" if call.code == UNAVAILABLE else "failed"
 
-    def outcomes(self, share: int | None = None) -> dict[str, int]:
+    def outcomes(self, size_index: int | None = None) -> dict[str, int]:
         """Return the number of calls of each outcome, of one size or of all."""
-        counts = Counter(self.outcome(call) for call in self.calls if share in (None, call.share))
+        counts = Counter(self.outcome(call) for call in self.calls if size_index in (None, call.size_index))
         return {name: counts[name] for name in OUTCOMES}
 
     def of(self, outcome: str) -> list[CallRecord]:
@@ -108,6 +107,14 @@ def is_refused_stream(call: CallRecord) -> bool:
 def latencies(calls: Iterable[CallRecord]) -> list[float]:
     """Return seconds from sending to the end, of calls that were sent and have ended."""
     return [call.end - call.sent for call in calls if not math.isnan(call.end - call.sent)]
+
+
+def by_second(values: Iterable[tuple[float, float]], begin: float, seconds: range) -> list[list[float]]:
+    """Return the values of (time, value) in each of some seconds since `begin`."""
+    parts: dict[int, list[float]] = {second: [] for second in seconds}
+    for at, value in values:
+        parts.get(math.floor(at - begin), []).append(value)
+    return list(parts.values())
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | None]:

@@ -11,7 +11,7 @@ from benchmarks.service.checks import EFFORT, SETTINGS
 from benchmarks.service.generator import LoadOrder, LoadProcess
 from benchmarks.service.goals import Goal, at_most, none_of
 from benchmarks.service.mix import Share, mixed_files
-from benchmarks.service.overload import CALLERS, MIB
+from benchmarks.service.overload import CALLERS, MIB, EndedError
 from benchmarks.service.rpcs import CompressRpc
 from benchmarks.service.watch import Watch
 from benchmarks.small.measure import ours
@@ -51,7 +51,7 @@ def growth_of(resident_bytes: list[float], block_calls: int) -> float:
 
 
 def measure_soak(calls: int = CALLS, blocks: int = BLOCKS) -> SoakResult:
-    """Make calls with several callers in blocks."""
+    """Make calls with several callers in blocks. Raises EndedError."""
     rpc = CompressRpc()
     files = mixed_files(rpc, ours(EFFORT), SETTINGS, MIX)
     begin, sizes, wrong, made = time.perf_counter(), list[float](), 0, 0
@@ -63,6 +63,8 @@ def measure_soak(calls: int = CALLS, blocks: int = BLOCKS) -> SoakResult:
             block = time.perf_counter()
             order = LoadOrder(left, (1.0,), callers=CALLERS, calls=calls // blocks, seed=number)
             records = load.make(order)
+            if not server.alive:
+                raise EndedError(f"the server has ended after {made + len(records.calls):,} calls")
             watch.sample()
             sizes.append(float(np.median([size for at, size in watch.seen.memory if at >= block])))
             wrong += len(records.calls) - records.outcomes()["ok"]

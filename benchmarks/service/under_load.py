@@ -1,7 +1,8 @@
 """The parts of `service` that measure a server under load, attacked, restarted, and over many calls."""
 
+import contextlib
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,16 @@ ATTACK_SECONDS_MAX = 20.0  # of normal callers before an attack, and as long dur
 
 @dataclass
 class LoadResults:
-    """Results of the parts that were measured."""
+    """Results of the parts that were measured.
+
+    not_measured  the parts that failed, and why
+    """
 
     overloads: list[OverloadResult] = field(default_factory=list)
     attacks: list[AttackedResult] = field(default_factory=list)
     restart: RestartResult | None = None
     soak: SoakResult | None = None
+    not_measured: list[str] = field(default_factory=list)
 
     def goals(self) -> list[tuple[str, Goal]]:
         """Return all goals, each with the name of its part."""
@@ -40,8 +45,9 @@ class LoadResults:
         return [(name, goal) for name, goals in parts for goal in goals]
 
     def problems(self) -> list[str]:
-        """Return the goals that are missed."""
-        return [f"{part}: {one.name}: {one.value}, not {one.limit}" for part, one in self.goals() if not one.met]
+        """Return the parts that could not be measured, and the goals that are missed."""
+        missed = [f"{part}: {one.name}: {one.value}, not {one.limit}" for part, one in self.goals() if not one.met]
+        return [*self.not_measured, *missed]
 
     def content(self) -> dict[str, Any]:
         """Return the results for JSON."""
@@ -51,29 +57,39 @@ class LoadResults:
 def measure(parts: Collection[str], seconds: float, quick: bool, on_progress: Callable[[str], None]) -> LoadResults:
     """Measure some of PARTS; the others have no results."""
     results = LoadResults()
-    if "overload" in parts:
-        on_progress(f"ten times the load for {seconds:g} s")
-        results.overloads.append(measure_overload(OURS, seconds))
-    if "deadlines" in parts:
-        on_progress(f"ten times the load for {seconds:g} s, with deadlines")
-        results.overloads.append(measure_overload(OURS, seconds, DEADLINE_SECONDS))
-    for peer in peers() if "peers" in parts else ():
-        on_progress(f"ten times the load for {seconds:g} s: {peer.name}")
+
+    @contextlib.contextmanager
+    def part(name: str, text: str) -> Iterator[None]:
+        """Measure a part in the `with`; a server or a load generator that ends costs this part alone."""
+        on_progress(text)
         try:
-            results.overloads.append(measure_overload(peer, seconds))
-        except EndedError as error:
-            on_progress(str(error))
+            yield
+        except (RuntimeError, EOFError, OSError) as error:
+            results.not_measured.append(f"{name}: not measured: {error}")
+
+    if "overload" in parts:
+        with part("overload", f"ten times the load for {seconds:g} s"):
+            results.overloads.append(measure_overload(OURS, seconds))
+    if "deadlines" in parts:
+        with part("deadlines", f"ten times the load for {seconds:g} s, with deadlines"):
+            results.overloads.append(measure_overload(OURS, seconds, DEADLINE_SECONDS))
+    for peer in peers() if "peers" in parts else ():
+        with part("peers", f"ten times the load for {seconds:g} s: {peer.name}"):
+            try:
+                results.overloads.append(measure_overload(peer, seconds))
+            except EndedError as error:  # which is its result
+                on_progress(str(error))
     for name in ("loris", "readers"):
         if name in parts:
-            on_progress(f"normal callers and calls that are held open: {name}")
-            results.attacks.append(measure_attack(name, min(seconds, ATTACK_SECONDS_MAX)))
+            with part(name, f"normal callers and calls that are held open: {name}"):
+                results.attacks.append(measure_attack(name, min(seconds, ATTACK_SECONDS_MAX)))
     if "restart" in parts:
-        on_progress("rolling restart")
-        results.restart = measure_restart(QUICK_PAUSE_SECONDS if quick else PAUSE_SECONDS)
+        with part("restart", "rolling restart"):
+            results.restart = measure_restart(QUICK_PAUSE_SECONDS if quick else PAUSE_SECONDS)
     if "soak" in parts:
         calls = QUICK_CALLS if quick else CALLS
-        on_progress(f"{calls:,} calls of 64 × 64")
-        results.soak = measure_soak(calls)
+        with part("soak", f"{calls:,} calls of 64 × 64"):
+            results.soak = measure_soak(calls)
     return results
 
 
@@ -88,7 +104,8 @@ def print_results(results: LoadResults, console: Console) -> None:
         console.print(load_table.restart_line(results.restart))
     if results.soak is not None:
         console.print(load_table.soak_line(results.soak))
-    reasons = [*(one.reasons for one in results.overloads), *(one.reasons for one in results.attacks)]
+    reasons = [*(one.capacity.problems for one in results.overloads), *(one.reasons for one in results.overloads)]
+    reasons += [*(one.reasons for one in results.attacks)]
     for text, count in itertools.chain.from_iterable(some.items() for some in reasons):
         console.print(f"[dim]{count:7,} × {text}[/]")
     if goals := results.goals():

@@ -209,11 +209,11 @@ def test_header_fields_are_decoded() -> None:
     assert found[b"static-31"] == b"application/grpc"
     assert hpack.integer(b"\x1f\x9a\x0a", 0, 5) == (1337, 3)  # C.1.2
     # The strings of RFC 7541, C.4, and the base64 of a status.
-    assert hpack.unpacked(bytes.fromhex("f1e3c2e5f23a6ba0ab90f4ff")) == b"www.example.com"
-    assert hpack.unpacked(bytes.fromhex("25a849e95bb8e8b4bf")) == b"custom-value"
+    assert hpack.huffman_decoded(bytes.fromhex("f1e3c2e5f23a6ba0ab90f4ff")) == b"www.example.com"
+    assert hpack.huffman_decoded(bytes.fromhex("25a849e95bb8e8b4bf")) == b"custom-value"
     for broken in (b"\x00\x00", b"\xff\xff\xff\xff"):
         with pytest.raises(ValueError, match="unknown code"):
-            hpack.unpacked(broken)
+            hpack.huffman_decoded(broken)
 
 
 @pytest.mark.parametrize("block", [b"\x00", b"\x00\x05ab", b"\x00\x01a\x7f", b"\x7f\x80\x80", b"\xff\x00", b"\x80"])
