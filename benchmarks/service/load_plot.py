@@ -90,7 +90,7 @@ def draw_soak(one: SoakResult, path: Path) -> Path:
     axes: Any = figure.subplots()
     calls = [one.block_calls * (number + 1) for number in range(len(one.resident_bytes))]
     handle = _memory(axes, calls, one.resident_bytes)
-    axes.set_ylim(0, 1.3 * max(one.resident_bytes) / MIB)
+    axes.set_ylim(bottom=0)
     axes.set_ylabel("resident memory, MiB", color=INK)
     chart.style_axes(axes, "calls of 64 × 64")
     return chart.save(figure, f"Memory over {one.calls:,} calls", [handle], 1, path)

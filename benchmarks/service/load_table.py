@@ -139,7 +139,6 @@ def restart_line(one: RestartResult) -> str:
 
 def soak_line(one: SoakResult) -> str:
     """Return a line about many small calls."""
-    return (
-        f"Soak: {one.calls:,} calls of 64 × 64 in {one.seconds:,.0f} s ({one.calls_per_second:.0f}/s), "
-        f"{one.growth / MIB:+.2f} MiB for 10,000 calls"
+    return f"Soak: {one.calls:,} calls of 64 × 64 in {one.seconds:,.0f} s ({one.calls_per_second:.0f}/s), " + (
+        "growth not measured" if one.growth is None else f"{one.growth / MIB:+.2f} MiB for 10,000 calls"
     )

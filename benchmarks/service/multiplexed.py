@@ -65,14 +65,13 @@ class Exchange:
 
     allowed   bytes of the body that may be sent so far
     received  data of the response
-    first_at  time of the first response; NaN before it
     code      gRPC's status, RUNNING before the end
     reason    the status' message, or what ended the call instead of a status
     retry     the details of the status say when to retry
     """
 
     __slots__ = (
-        "allowed", "body", "code", "end_at", "first_at", "offset", "on_end", "reason", "received", "retry", "sent_at",
+        "allowed", "body", "code", "end_at", "offset", "on_end", "reason", "received", "retry", "sent_at",
         "stream", "window",
     )  # fmt: skip
 
@@ -81,7 +80,7 @@ class Exchange:
         self.allowed = len(body) if allowed is None else allowed
         self.received = bytearray()
         self.offset = self.stream = self.window = 0
-        self.sent_at = self.first_at = self.end_at = math.nan
+        self.sent_at = self.end_at = math.nan
         self.code, self.reason, self.retry = RUNNING, "", False
 
 
@@ -212,8 +211,6 @@ class MultiplexedConnection(asyncio.Protocol):
             self._output.append(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", self._unacknowledged)))
             self._unacknowledged = 0
         if exchange is not None:
-            if math.isnan(exchange.first_at):
-                exchange.first_at = time.perf_counter()
             exchange.received += payload
             if flags & END_STREAM:
                 self._end(exchange, INTERNAL, "a response without a status")

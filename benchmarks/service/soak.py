@@ -1,5 +1,6 @@
 """Many small calls, one after the other: how the memory of a server grows."""
 
+import statistics
 import time
 from dataclasses import dataclass, field
 
@@ -27,8 +28,8 @@ MIX = (Share(sources.SIZES["64px"], 1.0, 16),)
 class SoakResult:
     """Growth of resident memory.
 
-    resident_bytes  median of each block of calls
-    growth          bytes for 10,000 calls: the slope of a line through the blocks, by least squares
+    resident_bytes  median of each block of calls; None: it was not measured
+    growth          bytes for 10,000 calls: the slope of a line through the blocks, by least squares; None: not measured
     wrong           calls without the expected result
     """
 
@@ -36,25 +37,28 @@ class SoakResult:
     seconds: float
     calls_per_second: float
     block_calls: int
-    resident_bytes: list[float]
-    growth: float
+    resident_bytes: list[float | None]
+    growth: float | None
     wrong: int
     goals: list[Goal] = field(default_factory=list)
 
 
-def growth_of(resident_bytes: list[float], block_calls: int) -> float:
-    """Return the bytes for 10,000 calls by which memory grows after the first blocks."""
-    warm = int(len(resident_bytes) * WARM_SHARE)
-    sizes = np.array(resident_bytes[warm:])
+def growth_of(resident_bytes: list[float | None], block_calls: int) -> float | None:
+    """Return the bytes for 10,000 calls by which memory grows after the first blocks; None without two blocks, or if
+    the memory of one was not measured.
+    """
+    sizes = [size for size in resident_bytes[int(len(resident_bytes) * WARM_SHARE) :] if size is not None]
+    if len(sizes) < 2 or None in resident_bytes:
+        return None
     calls = np.arange(len(sizes)) * block_calls
-    return float(np.polyfit(calls, sizes, 1)[0]) * 10_000
+    return float(np.polyfit(calls, np.array(sizes), 1)[0]) * 10_000
 
 
 def measure_soak(calls: int = CALLS, blocks: int = BLOCKS) -> SoakResult:
     """Make calls with several callers in blocks. Raises EndedError."""
     rpc = CompressRpc()
     files = mixed_files(rpc, ours(EFFORT), SETTINGS, MIX)
-    begin, sizes, wrong, made = time.perf_counter(), list[float](), 0, 0
+    begin, sizes, wrong, made = time.perf_counter(), list[float | None](), 0, 0
     with ServerProcess() as server, LoadProcess(server.address, CompressRpc, files) as load, Watch(server) as watch:
         for number in range(blocks):
             left = SECONDS_MAX - (time.perf_counter() - begin)
@@ -66,7 +70,8 @@ def measure_soak(calls: int = CALLS, blocks: int = BLOCKS) -> SoakResult:
             if not server.alive:
                 raise EndedError(f"the server has ended after {made + len(records.calls):,} calls")
             watch.sample()
-            sizes.append(float(np.median([size for at, size in watch.seen.memory if at >= block])))
+            seen = [size for at, size in watch.seen.memory if at >= block]
+            sizes.append(statistics.median(seen) if seen else None)
             wrong += len(records.calls) - records.outcomes()["ok"]
             made += len(records.calls)
         seconds = time.perf_counter() - begin

