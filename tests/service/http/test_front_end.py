@@ -104,7 +104,7 @@ serve(config, codec=fake_codec())
     assert "http_address: needs an HTTP server: install 'compressor[http]'" in done.stderr
 
 
-def test_calls_are_charged_for_the_door_that_takes_more() -> None:
+def test_calls_are_charged_for_the_front_end_that_takes_more() -> None:
     plain, both = ServerConfig(), ServerConfig(http_address="127.0.0.1:0")
     secure = ServerConfig(http_address="127.0.0.1:0", tls_cert="a", tls_key="b")
 
