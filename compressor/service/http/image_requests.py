@@ -107,7 +107,8 @@ class ImageRequests:
             if exchange.is_started:
                 exchange.abort()
             else:
-                await respond_problem(exchange, error, failure, identity(account))
+                with contextlib.suppress(ClientGoneError):
+                    await respond_problem(exchange, error, failure, identity(account))
 
     async def _deliver(
         self, call: Call, query: Query, exchange: Exchange, account: Account
@@ -224,7 +225,7 @@ class ImageRequests:
                 await exchange.read()
         except ClosedError:
             return  # the work ended before the upload
-        except ClientGoneError as error:
+        except Exception as error:  # the client is gone, or no thread can be started
             call.outbox.abandon(error)
             call.inbox.close()
 
