@@ -26,10 +26,10 @@ from compressor.errors import BusyError, CompressorError, DeadlineError, Setting
 from compressor.footprint import Basis
 from compressor.json_records import json_fields
 from compressor.metrics import Account
-from compressor.service import request_id, status
+from compressor.service import request_id
 from compressor.service.http.exchange import ClientGoneError, Exchange, HeaderField
 from compressor.service.http.parameters import Query, parse_query
-from compressor.service.http.problem import RequestError, failure_of, respond_problem
+from compressor.service.http.problem import RequestError, failure_of, reason_of, rejection_of, respond_problem
 from compressor.service.observation import CallObserver
 from compressor.service.tenants import Tenants, current_tenant
 from compressor.settings import VERSION, Delivery, Report, Settings
@@ -256,13 +256,7 @@ class ImageRequests:
 def _failure(error: Exception, account: Account) -> pb.Failure:
     """Return the failure of a request, and end its account with it."""
     failure = failure_of(error)
-    if not isinstance(error, RequestError):
-        rejection, reason = status.rejection_of(error), status.reason_of(error)
-    elif error.code == code_pb2.UNAUTHENTICATED:
-        rejection = reason = "unauthenticated"
-    else:
-        rejection, reason = None, "request"
-    account.end(wire.code_name(failure.code), rejection, reason)
+    account.end(wire.code_name(failure.code), rejection_of(error), reason_of(error))
     return failure
 
 
