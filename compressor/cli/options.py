@@ -281,7 +281,7 @@ HttpAddress = Annotated[
     str | None,
     option(
         "http_address",
-        "Address of the HTTP door (the extra http), or none.",
+        "Address of the HTTP front end (the extra http), or none.",
         parser=address_or_none,
         metavar="HOST:PORT",
         show_default="none",

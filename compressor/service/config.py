@@ -19,7 +19,7 @@ class ServerConfig:
 
     workers               processes that serve calls; 1: this one
     address               host:port of gRPC; port 0 takes a free one
-    http_address          host:port of the HTTP door; None: not served
+    http_address          host:port of the HTTP front end; None: not served
     http_page             serve a page for people there, too
     metrics_address       host:port of /metrics, /healthz and /readyz; None: not served
     memory_budget         bytes that all calls together may reserve

@@ -1,4 +1,5 @@
-"""The log of a service: text, JSON or logfmt, each record on one line, on standard error.
+"""The log of a service: text, JSON or logfmt, on standard error. Each record is one line; as text, its traceback
+follows on indented lines.
 
 Values are escaped, so that a client can't forge a record, and bounded in length.
 """
@@ -20,6 +21,7 @@ TEXT_CHARACTERS_MAX = 16 << 10  # of a message, or of a traceback
 CUT = "...(cut)"
 # A value that needs no quotes in logfmt.
 BARE = re.compile(r"[!#-<>-\[\]-~]+")
+INDENT = "    "  # of the lines of a traceback: every other line begins with a time
 DELETE = "\x7f"  # the only control character that JSON in ASCII leaves as it is
 
 LogFields = Mapping[str, str | int | float]
@@ -43,6 +45,16 @@ class FieldsMessage:
 def bounded(text: str, limit: int) -> str:
     """Return at most `limit` characters of a text, and a mark if it was longer."""
     return text if len(text) <= limit else text[:limit] + CUT
+
+
+def end_of(traceback: str) -> str:
+    """Return the end of a traceback, which says more than its beginning."""
+    return traceback[-TEXT_CHARACTERS_MAX:]
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, in which only what would not be printed is escaped."""
+    return text if text.isprintable() else quoted(text)[1:-1].replace('\\"', '"')
 
 
 def quoted(text: str) -> str:
@@ -89,8 +101,7 @@ class FieldsFormatter(logging.Formatter):
             if current := request_id.current.get():
                 fields["request_id"] = current
         if record.exc_info:
-            # The end of a traceback says more than its begin.
-            fields["exception"] = self.formatException(record.exc_info)[-TEXT_CHARACTERS_MAX:]
+            fields["exception"] = end_of(self.formatException(record.exc_info))
         return self._write(fields)
 
     def _time(self, created: float) -> str:
@@ -102,7 +113,7 @@ class FieldsFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Formats records for people. Control characters of a message are escaped; a traceback follows on its lines.
+    """Formats records for people. Control characters of messages and tracebacks are escaped.
 
     A message that was logged on behalf of a request ends with its id.
     """
@@ -115,8 +126,16 @@ class TextFormatter(logging.Formatter):
         message = bounded(record.message, TEXT_CHARACTERS_MAX)
         if (current := request_id.current.get()) and not isinstance(record.msg, FieldsMessage):
             message += f" (request {current})"
-        record.message = message if message.isprintable() else quoted(message)[1:-1].replace('\\"', '"')
+        record.message = printable(message)
         return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line, and its traceback on indented ones."""
+        record.message, record.asctime = record.getMessage(), self.formatTime(record)
+        lines = [self.formatMessage(record)]
+        if record.exc_info:  # `exc_text` is not used: another formatter may have set it
+            lines += [INDENT + printable(line) for line in end_of(self.formatException(record.exc_info)).split("\n")]
+        return "\n".join(lines)
 
 
 def _json(fields: LogFields) -> str:

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
-import functools
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -22,6 +20,7 @@ from compressor.errors import BusyError, CompressorError, IncompleteError, Setti
 from compressor.footprint import Basis
 from compressor.metrics import Account
 from compressor.service import status
+from compressor.service.calls import admitted_call, keep_pace, with_footprint
 from compressor.service.messages import Response, parts_from_proto, response_of
 from compressor.service.observation import CallObserver, GrpcContext
 from compressor.service.reset import reset
@@ -29,7 +28,6 @@ from compressor.service.tenants import current_tenant
 from compressor.settings import VERSION
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
-from compressor.work_times import WorkTimes
 
 Work = Callable[[Call], None]
 
@@ -151,9 +149,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         return response_of(kind, output, report)
 
     def _report(self, trailer: Trailer) -> pb.Report:
-        report = trailer.report
-        footprint = self._footprint.footprint_of(report.cpu_seconds, report.memory_byte_seconds)
-        report = dataclasses.replace(report, footprint=footprint)
+        report = with_footprint(trailer.report, self._footprint)
         return wire.report_to_proto(report, trailer.bytes_out, trailer.crc32c)
 
     def _identity(self) -> tuple[tuple[str, str], ...]:
@@ -199,38 +195,29 @@ class CompressorService(rpc.CompressorServiceServicer):
     @contextlib.asynccontextmanager
     async def _call(self, work: Work, context: GrpcContext, account: Account) -> AsyncIterator[Call]:
         """Admit a call, and feed it with what the client sends until the context closes. Raise what refuses it."""
-        remaining = context.time_remaining()
-        deadline = None if remaining is None else time.monotonic() + remaining
         handler = asyncio.current_task()
         assert handler is not None
-        tenant = current_tenant.get()
-        quota = None if tenant is None else tenant.quota
-        if quota is not None:
-            quota.admit()
-        async with self._admission.admitted(_peer(context), deadline, quota) as admitted:
-            with Call(self._codec, admitted, functools.partial(self._worked, account)) as call:
-                tasks = {asyncio.create_task(self._feed(call, work, context, account))}
-                (call.feeding,) = tasks
+        remaining = context.time_remaining()
+        async with admitted_call(self._codec, self._admission, _peer(context), remaining, account) as call:
+            admitted = call.admitted
+            tasks = {asyncio.create_task(self._feed(call, work, context, account))}
+            (call.feeding,) = tasks
 
-                def give_up(error: CompressorError) -> None:
-                    if admitted.clock.download.current(time.monotonic()):
-                        # Its handler can't end it, since it waits for the client.
-                        tasks.add(asyncio.create_task(_abort_blocked(_failure(error, account), context)))
-                    call.outbox.abandon(error)
-                    call.inbox.close()
+            def give_up(error: CompressorError) -> None:
+                if admitted.clock.download.current(time.monotonic()):
+                    # Its handler can't end it, since it waits for the client.
+                    tasks.add(asyncio.create_task(_abort_blocked(_failure(error, account), context)))
+                call.outbox.abandon(error)
+                call.inbox.close()
 
-                admitted.give_up = give_up
-                admitted.cut_off = lambda: reset(handler)
-                try:
-                    yield call
-                finally:
-                    for task in tasks:
-                        task.cancel()
-                    admitted.forget()
-
-    def _worked(self, account: Account, times: WorkTimes) -> None:
-        account.worked(times)
-        self._admission.learn(sum(times.stage_seconds.values()))
+            admitted.give_up = give_up
+            admitted.cut_off = lambda: reset(handler)
+            try:
+                yield call
+            finally:
+                for task in tasks:
+                    task.cancel()
+                admitted.forget()
 
     async def _feed(self, call: Call, work: Work, context: GrpcContext, account: Account) -> None:
         """Move parts from the client into the inbox; the first one starts the work."""
@@ -275,9 +262,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         account.received(size)
         if parts:
             call.inbox.put(parts, size)
-        if (tenant := current_tenant.get()) is not None and (wait := tenant.quota.count(size)) and not finished:
-            clock.upload.end(0, time.monotonic())  # the client is not late meanwhile
-            await asyncio.sleep(wait)
+        await keep_pace(size, clock, is_last=finished)
         return finished
 
 

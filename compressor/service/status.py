@@ -71,10 +71,11 @@ def rejection_of(error: BaseException) -> str | None:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why a call failed, as one word of its line in the log: the kind of the error."""
-    if not isinstance(error, CompressorError):
+    """Return why a call failed, as one word of its line in the log: the kind of the error in CODES."""
+    kind = next((kind for kind in type(error).__mro__ if kind in CODES), None)
+    if kind is None:
         return "internal"
-    return rejection_of(error) or type(error).__name__.removesuffix("Error").lower()
+    return rejection_of(error) or kind.__name__.removesuffix("Error").lower()
 
 
 async def abort(context: "grpc.aio.ServicerContext[Any, Any]", failure: pb.Failure) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from compressor.service import request_id
 from compressor.service.log_format import (
     CUT,
     FORMATS,
+    INDENT,
     TEXT_CHARACTERS_MAX,
     FieldsMessage,
     formatter_of,
@@ -64,6 +66,18 @@ def test_a_traceback_is_a_field_of_its_line(format: str) -> None:
 
     assert line.isprintable()
     assert "Traceback" in read(format, line)["exception"] and "ValueError" in read(format, line)["exception"]
+
+
+def test_a_traceback_in_text_is_on_indented_lines_and_bounded() -> None:
+    try:
+        raise ValueError("x" * 40_000 + HOSTILE)
+    except ValueError as error:
+        first, *others = line_of("text", "unexpected", error).split("\n")
+
+    assert first.endswith(f"name[{os.getpid()}]: unexpected")
+    assert all(line.startswith(INDENT) and line.isprintable() for line in others)
+    assert any("forged" in line for line in others)
+    assert sum(line.count("x") for line in others) <= TEXT_CHARACTERS_MAX
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -230,7 +230,7 @@ def test_serve_logs_in_the_format_that_was_asked_for(workers: int) -> None:
     assert process.returncode == 0
 
 
-def test_a_call_that_is_refused_at_the_door_is_logged() -> None:
+def test_a_call_that_is_refused_on_arrival_is_logged() -> None:
     go = threading.Event()
 
     def parts() -> Iterator[pb.CompressRequest]:

@@ -116,6 +116,14 @@ def test_a_token_identifies_its_tenant_and_no_other_text_does(tmp_path_factory: 
         assert tenants.identify([f"Bearer {other}", other]) is None
 
 
+def test_two_authorization_fields_are_compared_and_more_are_refused(tmp_path: Path) -> None:
+    tenants = tenants_of(tmp_path, f"shop sha256:{HASH}\n")
+
+    found = tenants.identify(iter(["Basic one", "Bearer secret"]))
+    assert found is not None and found.name == "shop"
+    assert tenants.identify(iter(["Basic one", "Basic two", "Bearer secret"])) is None
+
+
 def test_a_tenant_keeps_what_it_has_used_when_the_file_is_read_again(tmp_path: Path) -> None:
     tenants = tenants_of(tmp_path, f"shop sha256:{HASH} memory=2MiB\ngone sha256:{OTHER}\n")
     shop = tenants.identify(["Bearer secret"])

@@ -1,1 +1,1 @@
-"""The HTTP door: images in, smaller images out, over HTTP/1.1."""
+"""The HTTP front end: images in, smaller images out, over HTTP/1.1."""

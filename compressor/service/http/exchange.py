@@ -28,6 +28,8 @@ class Exchange:
     """A request, and its response.
 
     abort       closes the connection at once, so that an incomplete response can't be taken for a complete one
+    is_gone     returns whether the connection was lost before all of the response was sent
+    seconds     that `respond` waits for the client to read
     status      of the response; 0 until its status line is sent
     is_started  whether that has been sent
     is_read     whether the body has arrived completely
@@ -40,8 +42,11 @@ class Exchange:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
         abort: Callable[[], None],
+        is_gone: Callable[[], bool],
+        seconds: float,
     ) -> None:
         self._receive, self._send, self.abort = receive, send, abort
+        self._is_gone, self._seconds = is_gone, seconds
         self.method, self.path = str(scope["method"]), str(scope["path"])
         self.query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -92,30 +97,42 @@ class Exchange:
         return bytes(message.get("body", b""))
 
     async def begin(self, status: int, headers: Sequence[HeaderField]) -> None:
-        """Send the status line and the header fields."""
+        """Send the status line and the header fields. Raise ClientGoneError if nobody waits for them."""
         if not self.is_read:  # what has not arrived by now would be taken for the next request
             self.is_closing = True
         closing = [("connection", "close")] if self.is_closing else []
         fields = [(name.encode(), value.encode("latin-1", "replace")) for name, value in (*headers, *closing)]
         self.status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        await self._transmit({"type": "http.response.start", "status": status, "headers": fields})
 
     async def write(self, data: bytes) -> None:
-        """Send a part of the response body. Wait until the kernel has the part before it."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        """Send a part of the response body. Wait until the kernel has the part before it; raise ClientGoneError if the
+        client goes before."""
+        await self._transmit({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
-        """End the response. Wait until the kernel has all of it."""
+        """End the response. Wait until the kernel has all of it; raise ClientGoneError if the client goes before."""
         if not self.is_read:
             await self._linger()
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._transmit({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _transmit(self, message: Message) -> None:
+        await self._send(message)
+        if self._is_gone():  # of which `send` says nothing
+            raise ClientGoneError
 
     async def respond(self, status: int, content_type: str, body: bytes, headers: Sequence[HeaderField] = ()) -> None:
-        """Send a whole response."""
+        """Send a whole response. Reset the connection of a client that does not read it in time, and raise
+        ClientGoneError: no admitted call limits how long that takes."""
         length = ("content-length", str(len(body)))
-        await self.begin(status, [("content-type", content_type), length, *headers])
-        await self.write(body)
-        await self.end()
+        try:
+            async with asyncio.timeout(self._seconds + LINGER_SECONDS):
+                await self.begin(status, [("content-type", content_type), length, *headers])
+                await self.write(body)
+                await self.end()
+        except TimeoutError:
+            self.abort()
+            raise ClientGoneError from None
 
     async def respond_json(
         self, status: int, record: Any, headers: Sequence[HeaderField] = (), content_type: str = "application/json"

@@ -1,4 +1,4 @@
-"""The HTTP door of a server, put together from its configuration."""
+"""The HTTP front end of a server, put together from its configuration."""
 
 from collections.abc import Mapping
 

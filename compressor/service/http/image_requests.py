@@ -1,12 +1,11 @@
 """POST /v1/compress and POST /v1/inspect: move bytes between HTTP and the pipes of a call.
 
-The counterpart of `servicer.py`, which does this for gRPC. Both use the same admission.
+The counterpart of `servicer.py`, which does this for gRPC. What both do alike is in `service/calls.py`.
 """
 
 import asyncio
 import base64
 import contextlib
-import dataclasses
 import functools
 import json
 import math
@@ -26,16 +25,16 @@ from compressor.errors import BusyError, CompressorError, DeadlineError, Setting
 from compressor.footprint import Basis
 from compressor.json_records import json_fields
 from compressor.metrics import Account
-from compressor.service import request_id, status
+from compressor.service import request_id
+from compressor.service.calls import admitted_call, keep_pace, with_footprint
 from compressor.service.http.exchange import ClientGoneError, Exchange, HeaderField
 from compressor.service.http.parameters import Query, parse_query
-from compressor.service.http.problem import RequestError, failure_of, respond_problem
+from compressor.service.http.problem import RequestError, failure_of, reason_of, rejection_of, respond_problem
 from compressor.service.observation import CallObserver
 from compressor.service.tenants import Tenants, current_tenant
 from compressor.settings import VERSION, Delivery, Report, Settings
 from compressor.sniff import MEDIA_TYPES, PREFIX, sniff
 from compressor.v1 import compressor_pb2 as pb
-from compressor.work_times import WorkTimes
 
 TIMEOUT = "compressor-timeout"
 REPORT = "compressor-report"
@@ -107,7 +106,8 @@ class ImageRequests:
             if exchange.is_started:
                 exchange.abort()
             else:
-                await respond_problem(exchange, error, failure, identity(account))
+                with contextlib.suppress(ClientGoneError):
+                    await respond_problem(exchange, error, failure, identity(account))
 
     async def _deliver(
         self, call: Call, query: Query, exchange: Exchange, account: Account
@@ -150,8 +150,7 @@ class ImageRequests:
         return json_fields(output.source)
 
     def _with_footprint(self, report: Report) -> dict[str, Any]:
-        footprint = self._footprint.footprint_of(report.cpu_seconds, report.memory_byte_seconds)
-        return json_fields(dataclasses.replace(report, footprint=footprint))
+        return json_fields(with_footprint(report, self._footprint))
 
     def _report_headers(self, report: Report) -> list[HeaderField]:
         return [("content-length", str(report.bytes_out)), (REPORT, encoded_report(self._with_footprint(report)))]
@@ -175,38 +174,28 @@ class ImageRequests:
     async def _call(
         self, work: Callable[[Call], None], query: Query, exchange: Exchange, account: Account
     ) -> AsyncIterator[Call]:
-        """Let a call in, and feed it with the body until the context closes. Raise what refuses it."""
+        """Admit a call, and feed it with the body until the context closes. Raise what refuses it."""
         seconds = timeout_of(exchange)
-        deadline = None if seconds is None else time.monotonic() + seconds
-        tenant = current_tenant.get()
-        quota = None if tenant is None else tenant.quota
-        if quota is not None:
-            quota.admit()
-        async with self._admission.admitted(client_key(exchange.host), deadline, quota) as admitted:
-            with Call(self._codec, admitted, functools.partial(self._worked, account)) as call:
-                settings = query.settings
-                call.report_first = settings.delivery_of(raw=False) is Delivery.SAFE and not query.report_only
-                feeding = asyncio.create_task(self._feed(call, work, settings, exchange, account))
+        async with admitted_call(self._codec, self._admission, client_key(exchange.host), seconds, account) as call:
+            admitted, settings = call.admitted, query.settings
+            call.report_first = settings.delivery_of(raw=False) is Delivery.SAFE and not query.report_only
+            feeding = asyncio.create_task(self._feed(call, work, settings, exchange, account))
 
-                def give_up(error: CompressorError) -> None:
-                    if exchange.is_started:  # there is no other way to say that it is not complete
-                        _failure(error, account)
-                        exchange.abort()
-                    call.outbox.abandon(error)
-                    call.inbox.close()
+            def give_up(error: CompressorError) -> None:
+                if exchange.is_started:  # there is no other way to say that it is not complete
+                    _failure(error, account)
+                    exchange.abort()
+                call.outbox.abandon(error)
+                call.inbox.close()
 
-                admitted.give_up, admitted.cut_off = give_up, exchange.abort
-                with expiring(seconds, functools.partial(give_up, DeadlineError("the deadline has passed"))):
-                    try:
-                        yield call
-                    finally:
-                        admitted.forget()
-                        feeding.cancel()
-                        await asyncio.wait([feeding])  # only one may read from the connection
-
-    def _worked(self, account: Account, times: WorkTimes) -> None:
-        account.worked(times)
-        self._admission.learn(sum(times.stage_seconds.values()))
+            admitted.give_up, admitted.cut_off = give_up, exchange.abort
+            with expiring(seconds, functools.partial(give_up, DeadlineError("the deadline has passed"))):
+                try:
+                    yield call
+                finally:
+                    admitted.forget()
+                    feeding.cancel()
+                    await asyncio.wait([feeding])  # only one may read from the connection
 
     async def _feed(
         self, call: Call, work: Callable[[Call], None], settings: Settings, exchange: Exchange, account: Account
@@ -224,7 +213,7 @@ class ImageRequests:
                 await exchange.read()
         except ClosedError:
             return  # the work ended before the upload
-        except ClientGoneError as error:
+        except Exception as error:  # the client is gone, or no thread can be started
             call.outbox.abandon(error)
             call.inbox.close()
 
@@ -244,24 +233,13 @@ class ImageRequests:
             parts.append(Finish(account.bytes_in))
         if parts:
             call.inbox.put(parts, len(data))
-        if (
-            (tenant := current_tenant.get()) is not None
-            and (wait := tenant.quota.count(len(data)))
-            and not exchange.is_read
-        ):
-            await asyncio.sleep(wait)  # the client is not late meanwhile
+        await keep_pace(len(data), clock, is_last=exchange.is_read)
 
 
 def _failure(error: Exception, account: Account) -> pb.Failure:
     """Return the failure of a request, and end its account with it."""
     failure = failure_of(error)
-    if not isinstance(error, RequestError):
-        rejection, reason = status.rejection_of(error), status.reason_of(error)
-    elif error.code == code_pb2.UNAUTHENTICATED:
-        rejection = reason = "unauthenticated"
-    else:
-        rejection, reason = None, "request"
-    account.end(wire.code_name(failure.code), rejection, reason)
+    account.end(wire.code_name(failure.code), rejection_of(error), reason_of(error))
     return failure
 
 

@@ -1,23 +1,19 @@
 """The HTTP server: its sockets, and uvicorn in the event loop of the service [uvicorn]."""
 
 import asyncio
-import asyncio.sslproto
 import contextlib
-import functools
 import logging
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import cast
 
 import uvicorn
 
-from compressor.service.http.connection import ConnectionLimits, HttpConnection
-from compressor.service.http.exchange import HEADER_BYTES_MAX, Handler
+from compressor.service.http.connection import ConnectionLimits, HttpConnection, TlsConnection
+from compressor.service.http.exchange import Handler
 from compressor.service.port import resolved
 
 BACKLOG = 1024
-TLS_READ_BYTES = 32 << 10  # two records
 END_SECONDS = 5.0  # for connections to end once they are reset
 
 
@@ -41,15 +37,40 @@ def listening_sockets(address: str, reuse_port: bool) -> list[socket.socket]:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn in an event loop that is not its own. is_listening: set once connections are accepted."""
+    """uvicorn in an event loop that is not its own.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    answer, limits, tls  as of HttpListener
+    is_listening         set once connections are accepted
+    accepted             the connections that are open
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, answer: Handler, limits: ConnectionLimits, tls: ssl.SSLContext | None
+    ) -> None:
         super().__init__(config)
+        self._answer, self._limits, self._tls = answer, limits, tls
         self.is_listening = asyncio.Event()
+        self.accepted: set[HttpConnection] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Accept connections. uvicorn's own method knows no limits before a TLS handshake is complete."""
+        loop = asyncio.get_running_loop()
+        self.servers = [await loop.create_server(self._protocol, sock=own, backlog=BACKLOG) for own in sockets or ()]
+        self.started = True
         self.is_listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more connections, and wait for requests. uvicorn would wait for TLS handshakes, too."""
+        for connection in list(self.accepted):
+            connection.abort_handshake()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol of a connection that is being accepted."""
+        http = HttpConnection(
+            self.config, self.server_state, {}, answer=self._answer, limits=self._limits, accepted=self.accepted
+        )
+        return http if self._tls is None else TlsConnection(http, self._tls, self._limits.header_seconds)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,10 +88,9 @@ class HttpListener:
     def __init__(
         self, address: str, answer: Handler, limits: ConnectionLimits, tls: ssl.SSLContext | None, *, reuse_port: bool
     ) -> None:
-        protocol = functools.partial(HttpConnection, answer=answer, limits=limits)
         config = uvicorn.Config(
             app=_unused,
-            http=cast(type[asyncio.Protocol], protocol),
+            http=HttpConnection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -80,17 +100,11 @@ class HttpListener:
             server_header=False,
             backlog=BACKLOG,
             timeout_keep_alive=1 << 20,  # HttpConnection has its own limit
-            h11_max_incomplete_event_size=HEADER_BYTES_MAX,
         )
         config.load()
-        config.ssl = tls
-        if tls is not None:
-            # 256 KiB by default, of each connection, even while it is idle. Nothing else here uses asyncio's TLS.
-            asyncio.sslproto.SSLProtocol.max_size = TLS_READ_BYTES
-        config.http_protocol_class = cast(type[asyncio.Protocol], protocol)
         self._sockets = listening_sockets(address, reuse_port)
         self.port: int = self._sockets[0].getsockname()[1]
-        self._server = _Uvicorn(config)
+        self._server = _Uvicorn(config, answer, limits, tls)
 
     async def start(self) -> None:
         """Accept connections."""
@@ -105,8 +119,8 @@ class HttpListener:
         """Accept no more connections, wait for running requests, and reset those that take longer."""
         self._server.should_exit = True
         await asyncio.wait([self._serving], timeout=grace_seconds)
-        for connection in list(self._server.server_state.connections):
-            cast(HttpConnection, connection).abort()
+        for connection in list(self._server.accepted):
+            connection.abort()
         await asyncio.wait([self._serving], timeout=END_SECONDS)
 
 

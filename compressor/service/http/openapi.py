@@ -1,4 +1,4 @@
-"""The description of the HTTP door in OpenAPI 3.1, made from the tables that it works with."""
+"""The description of the HTTP interface in OpenAPI 3.1, made from the tables that it works with."""
 
 import dataclasses
 import functools

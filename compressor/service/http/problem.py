@@ -15,7 +15,7 @@ from compressor.v1 import compressor_pb2 as pb
 CONTENT_TYPE = "application/problem+json"
 TYPE = "about:blank"  # RFC 9457, 4.2.1: the title is that of the status
 
-# By the code of a failure; the three below are more specific.
+# By the code of a failure. What is below is more specific, and a RequestError has its own.
 STATUSES: Mapping[int, int] = {
     code_pb2.INVALID_ARGUMENT: 400,
     code_pb2.UNIMPLEMENTED: 415,
@@ -23,8 +23,6 @@ STATUSES: Mapping[int, int] = {
     code_pb2.UNAVAILABLE: 503,
     code_pb2.DATA_LOSS: 400,
     code_pb2.DEADLINE_EXCEEDED: 504,
-    code_pb2.UNAUTHENTICATED: 401,
-    code_pb2.NOT_FOUND: 404,
     code_pb2.INTERNAL: 500,
 }
 FORMAT_STATUS = 422  # a broken image
@@ -69,6 +67,18 @@ def failure_of(error: Exception) -> pb.Failure:
     if isinstance(error, RequestError):
         return wire.failure_to_proto(error.code, error)
     return status.failure_of(error)
+
+
+def rejection_of(error: Exception) -> str | None:
+    """Return why a request was rejected before any work, or given up; None if it failed."""
+    if isinstance(error, RequestError):
+        return "unauthenticated" if error.code == code_pb2.UNAUTHENTICATED else None
+    return status.rejection_of(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a request failed, as one word of its line in the log."""
+    return rejection_of(error) or ("request" if isinstance(error, RequestError) else status.reason_of(error))
 
 
 def status_of(error: Exception, failure: pb.Failure) -> int:

@@ -1,10 +1,11 @@
 """Which request is answered by what."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 
 from google.rpc import code_pb2
 
-from compressor.service.http.exchange import Exchange, Handler
+from compressor.service.http.exchange import ClientGoneError, Exchange, Handler
 from compressor.service.http.image_requests import identity
 from compressor.service.http.problem import METHOD_NOT_ALLOWED, RequestError, failure_of, respond_problem
 
@@ -20,7 +21,11 @@ class Routes:
         self._handlers, self._is_draining = handlers, is_draining
 
     async def answer(self, exchange: Exchange) -> None:
-        """Answer a request."""
+        """Answer a request, unless its client goes before."""
+        with contextlib.suppress(ClientGoneError):
+            await self._answer(exchange)
+
+    async def _answer(self, exchange: Exchange) -> None:
         exchange.is_closing = self._is_draining()
         methods = self._handlers.get(exchange.path)
         if methods is None:

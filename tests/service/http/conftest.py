@@ -1,4 +1,4 @@
-"""Servers with the HTTP door: one with the fake pipeline, one with the real one."""
+"""Servers with the HTTP front end: one with the fake pipeline, one with the real one."""
 
 from collections.abc import Iterator
 

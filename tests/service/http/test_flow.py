@@ -136,7 +136,7 @@ def test_a_refused_upload_is_not_read_and_says_when_to_retry() -> None:
         assert first.receive().status == 200
 
 
-def test_the_limit_of_an_address_counts_both_doors() -> None:
+def test_the_limit_of_an_address_counts_grpc_and_http() -> None:
     with running(max_calls_per_peer=1) as server, RawPeer(server.server.http_port) as first:
         first.begin(SAFE, 1000)
         first.send(file_of(500))

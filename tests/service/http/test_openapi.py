@@ -1,16 +1,22 @@
-"""The description of the door agrees with OpenAPI, with the settings and with what is sent."""
+"""The description of the interface agrees with OpenAPI, with the settings and with what is sent."""
 
+import ast
 import dataclasses
+import re
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from google.rpc import code_pb2
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from compressor.service.http import problem
 from compressor.service.http.openapi import document
 from compressor.service.http.parameters import PARAMETERS
 from compressor.service.http.problem import STATUSES, TITLES
+from compressor.service.status import CODES
 from compressor.settings import ENUMS, Settings
+from tests import ROOT
 from tests.service.conftest import png
 from tests.service.http.raw_peer import RawPeer
 
@@ -38,11 +44,29 @@ def test_every_setting_is_a_parameter() -> None:
         assert PARAMETERS[name].schema["enum"] == [value.value for value in kind]
 
 
-def test_every_status_has_a_title_and_is_described() -> None:
-    described = document()["paths"]["/v1/compress"]["post"]["responses"]
+def statuses_of_request_errors() -> set[int]:
+    """Return the statuses that the sources give to RequestError."""
+    found = set[int]()
+    for path in (ROOT / "compressor/service/http").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "RequestError":
+                given = node.args[0]
+                found.add(getattr(problem, given.id) if isinstance(given, ast.Name) else ast.literal_eval(given))
+    return found
 
-    assert set(STATUSES.values()) <= set(TITLES)
-    assert {int(status) for status in described} == {200, *TITLES} - {404, 405}
+
+def test_every_status_that_can_occur_has_a_title_and_is_described() -> None:
+    described = document()["paths"]["/v1/compress"]["post"]["responses"]
+    page = (ROOT / "docs/http.md").read_text()
+    specific = {problem.FORMAT_STATUS, problem.IDLE_STATUS, problem.NOT_ACCEPTABLE}
+    by_code = {STATUSES[code] for code in (*CODES.values(), code_pb2.INTERNAL)}
+    possible = by_code | specific | statuses_of_request_errors()
+
+    assert {401, 404, 405, 415} == statuses_of_request_errors()
+    assert set(TITLES) == possible
+    assert set(STATUSES) == {*CODES.values(), code_pb2.INTERNAL}
+    assert {int(status) for status in described} == {200, *possible} - {404, 405}
+    assert {int(status) for status in re.findall(r"^\| ([45]\d\d) \|", page, re.MULTILINE)} == possible
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,25 @@ def test_a_broken_file_is_explained(browser: Browser, real_http: Service, tmp_pa
     assert browser.value("document.getElementById('result').hidden")
 
 
+@pytest.mark.parametrize(
+    "response, text",
+    [
+        ("Promise.reject(new TypeError('Failed to fetch'))", "The connection to the server was lost."),
+        ("Promise.resolve(new Response('bytes'))", "The response has no report."),
+        ("Promise.resolve(new Response('x', {headers: {'Compressor-Report': btoa('{}')}}))", "Cannot read properties"),
+    ],
+)
+def test_what_went_wrong_is_told_apart(
+    browser: Browser, real_http: Service, photo: Path, response: str, text: str
+) -> None:
+    opened(browser, real_http)
+    browser.value(f"window.fetch = () => {response}; 0")
+    browser.choose_file("#file", photo)
+    browser.wait("!document.getElementById('problem').hidden")
+
+    assert text_of(browser, "problem").startswith(text)
+
+
 def test_the_page_asks_for_a_token_where_one_is_needed(browser: Browser, tmp_path: Path) -> None:
     tokens, image = tmp_path / "tokens", tmp_path / "image.bin"
     tokens.write_text(line_of("shop", "secret") + "\n")

@@ -1,14 +1,21 @@
 """Requests that are wrong: each gets the problem that says so."""
 
+import re
 from pathlib import Path
 
 import pytest
+from google.rpc import code_pb2
 
+from compressor.metrics.service import DEFAULT_REASONS, REASONS, UNDELIVERED
+from compressor.service.http.problem import AcceptError, RequestError, reason_of
+from compressor.service.status import CODES
 from compressor.service.tenants import line_of
+from tests import ROOT
 from tests.service.conftest import png
 from tests.service.fake_pipeline import fake_codec, file_of
 from tests.service.http.raw_peer import RawPeer
-from tests.service.running import Running
+from tests.service.logs import logged
+from tests.service.running import Running, eventually
 
 SMALL = png(16, 16)
 
@@ -61,6 +68,34 @@ def test_a_wrong_header_field_is_refused(peer: RawPeer, field: str, status: int)
     answer = peer.request("/v1/compress", SMALL, field)
 
     assert (answer.status, answer.json["status"]) == (status, status)
+
+
+@pytest.mark.parametrize(
+    "field, reason",
+    [
+        ("Content-Encoding: gzip", "request"),
+        ("Accept: image/gif", "settings"),
+        ("Compressor-Timeout: -1", "settings"),
+        ("Content-Type: image/png", "format"),
+    ],
+)
+def test_the_log_has_a_documented_reason(peer: RawPeer, field: str, reason: str) -> None:
+    with logged() as log:
+        identity = peer.request("/v1/compress", b"no image", field).fields["x-request-id"]
+        assert eventually(lambda: identity in log.text)
+
+    assert [line["reason"] for line in log.requests if line["request_id"] == identity] == [reason]
+
+
+def test_all_reasons_are_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "logging.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| `reason` |"))
+    documented = set(re.findall(r"`([a-z]+)`", row)) - {"reason"}
+    kinds = {reason_of(kind.__new__(kind)) for kind in CODES}
+    bad = reason_of(RequestError(415, code_pb2.INVALID_ARGUMENT, "a form"))
+    others = {bad, reason_of(AcceptError("accept", "is x")), reason_of(ValueError()), UNDELIVERED}
+
+    assert documented | set(REASONS) == kinds | others | set(REASONS) | set(DEFAULT_REASONS.values())
 
 
 def test_a_broken_image_is_located(peer: RawPeer) -> None:

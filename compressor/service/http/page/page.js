@@ -107,6 +107,11 @@ const failure = async (response) => {
   return `${details.detail || response.statusText}${wait ? ` Try again in ${wait} s.` : ""}`;
 };
 
+// A TypeError of fetch, or of reading the body, is a lost connection.
+const connected = (promise) => promise.catch((error) => {
+  throw error instanceof TypeError ? new Error("The connection to the server was lost.") : error;
+});
+
 const compress = async () => {
   if (!picture) return;
   if (running) running.abort();
@@ -119,10 +124,12 @@ const compress = async () => {
     const token = byId("token").value.trim();
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     const options = { method: "POST", body: picture, headers, signal: request.signal, credentials: "omit" };
-    const response = await fetch(`v1/compress?${query()}`, options);
+    const response = await connected(fetch(`v1/compress?${query()}`, options));
     if (!response.ok) throw new Error(await failure(response));
-    const report = decodeReport(response.headers.get("Compressor-Report"));
-    const result = await response.blob();
+    const field = response.headers.get("Compressor-Report");
+    if (!field) throw new Error("The response has no report. A proxy may have removed the field Compressor-Report.");
+    const report = decodeReport(field);
+    const result = await connected(response.blob());
     if (running !== request) return;
     describe(report, result);
     byId("drop").hidden = true;
@@ -132,7 +139,7 @@ const compress = async () => {
     byId("result").classList.remove("old");
   } catch (error) {
     if (error.name === "AbortError") return;
-    showProblem(error instanceof TypeError ? "The connection to the server was lost." : error.message);
+    showProblem(error.message);
   }
   if (running === request) {
     running = null;

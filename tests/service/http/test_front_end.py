@@ -5,6 +5,7 @@ import gc
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ serve(config, codec=fake_codec())
     assert "http_address: needs an HTTP server: install 'compressor[http]'" in done.stderr
 
 
-def test_calls_are_charged_for_the_door_that_takes_more() -> None:
+def test_calls_are_charged_for_the_front_end_that_takes_more() -> None:
     plain, both = ServerConfig(), ServerConfig(http_address="127.0.0.1:0")
     secure = ServerConfig(http_address="127.0.0.1:0", tls_cert="a", tls_key="b")
 
@@ -147,6 +148,21 @@ def test_a_tenant_over_its_quota_is_told_when_to_come_back(tmp_path: Path) -> No
         assert [answer.status for answer in answers] == [200, 503]
         assert answers[1].fields["retry-after"] == "2"
         assert 'tenant_requests_total{code="OK",tenant="shop"} 1.0' in server.scrape()
+
+
+def test_an_upload_is_slowed_to_the_bytes_per_second_of_its_tenant(tmp_path: Path) -> None:
+    tokens, image = tmp_path / "tokens", file_of(30_000)
+    tokens.write_text(f"{line_of('shop', 'one')} bytes=20000/s\n")
+    with Running(fake_codec(), http_address="127.0.0.1:0", token_file=str(tokens)) as server:
+        admission = server.server._admission
+        with RawPeer(server.server.http_port) as peer:
+            start = time.monotonic()
+            peer.begin(SAFE, len(image), "Authorization: Bearer one")
+            peer.send(image[:-1])
+            assert eventually(lambda: [call.clock.upload.bytes for call in admission._open] == [len(image) - 1])
+            peer.send(image[-1:])
+            assert peer.receive().status == 200
+        assert time.monotonic() - start > 0.4  # for what is above 20,000 bytes
 
 
 def test_connections_that_were_reset_leave_nothing() -> None:
