@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from compressor.kernels import library
 from tests import ROOT, safety
@@ -46,6 +47,10 @@ def missing() -> dict[str, list[str]]:
         found["kernels/intrinsics"] = ["kernels that Numba compiles"]
     return {file: needs for file, needs in found.items() if needs}
 
+
+# An example may take long on a busy machine.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 MISSING = missing()
 collect_ignore = list(MISSING)

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import SettingsError
@@ -23,7 +23,6 @@ from compressor.footprint import (
 )
 from tests.reference import footprint as reference
 
-UNHURRIED = settings(deadline=None)  # the machine may be busy
 PROFILES = [profile for profile in Profile if profile is not Profile.OFF]
 AMOUNTS = st.floats(0, 1e18, allow_subnormal=False)
 SIGNED = st.one_of(AMOUNTS, AMOUNTS.map(lambda amount: -amount))
@@ -52,7 +51,6 @@ def changed(case: Drivers, values: dict[str, Any]) -> Drivers:
 CASES = {"drivers": drivers(), "profile": st.sampled_from(PROFILES), "region": st.sampled_from(sorted(load().regions))}
 
 
-@UNHURRIED
 @given(**CASES)
 def test_net_is_avoided_minus_used(drivers: Drivers, profile: Profile, region: str) -> None:
     balance = estimate(drivers, place(region, profile=profile), profile)
@@ -68,7 +66,6 @@ def test_net_is_avoided_minus_used(drivers: Drivers, profile: Profile, region: s
         assert net.high == avoided.high - used.low
 
 
-@UNHURRIED
 @given(**CASES)
 def test_every_range_is_in_order_and_no_side_is_negative(drivers: Drivers, profile: Profile, region: str) -> None:
     """Terms too: the counters that add them up only rise."""
@@ -81,7 +78,6 @@ def test_every_range_is_in_order_and_no_side_is_negative(drivers: Drivers, profi
     assert net is not None and net.low <= net.central <= net.high
 
 
-@UNHURRIED
 @given(drivers(), SIGNED, st.floats(0, 1e18), st.sampled_from(PROFILES), st.booleans())
 def test_more_saved_bytes_never_lower_the_net(
     case: Drivers, fewer: float, more: float, profile: Profile, stored: bool
@@ -98,7 +94,6 @@ def test_more_saved_bytes_never_lower_the_net(
         assert smaller <= larger or math.isclose(smaller, larger, rel_tol=1e-9)
 
 
-@UNHURRIED
 @given(drivers(), st.floats(0, 1e6), st.sampled_from(PROFILES))
 def test_an_estimate_is_linear_in_what_was_measured(case: Drivers, factor: float, profile: Profile) -> None:
     """A sum of estimates thus equals the estimate of the sum."""
@@ -115,7 +110,6 @@ def test_an_estimate_is_linear_in_what_was_measured(case: Drivers, factor: float
             assert times == pytest.approx(value * factor, rel=1e-9, abs=1e-9)
 
 
-@UNHURRIED
 @given(
     gigabytes=st.floats(-1e6, 1e6),
     years=st.floats(0, 10),

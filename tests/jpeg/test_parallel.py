@@ -122,7 +122,7 @@ def test_the_last_dc_is_computed_without_encoding(width: int, channels: int, sub
 
 
 @given(st.lists(st.text("01", max_size=200) | st.integers(0, 90).map(lambda n: "1" * n), max_size=12))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_bits_encoded_separately_are_joined_and_stuffed_as_if_encoded_together(pieces: list[str]) -> None:
     state, joined = np.zeros(huffman_encode.STATE, np.int64), b""
     for bits in pieces:

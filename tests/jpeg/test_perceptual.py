@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -40,7 +40,6 @@ def test_some_entries_of_the_matrices_are_correct() -> None:
     assert cb[6, 2] == cb[2, 6] == pytest.approx(400.9) and cr[4, 3] == cr[3, 4] == pytest.approx(40.6)
 
 
-@settings(deadline=None)
 @given(DISTANCES, st.sampled_from(perceptual.TABLE_SETS))
 def test_tables_are_symmetric_and_fit_eight_bits(distance: float, tables: table_sets.TableSet) -> None:
     for table in perceptual.quantization_tables(distance, 3, tables):
@@ -49,7 +48,6 @@ def test_tables_are_symmetric_and_fit_eight_bits(distance: float, tables: table_
         np.testing.assert_array_equal(natural(table), natural(table).T)
 
 
-@settings(deadline=None)
 @given(DISTANCES, st.floats(1, 3), st.sampled_from(perceptual.TABLE_SETS))
 def test_a_larger_distance_has_no_finer_step(distance: float, times: float, tables: table_sets.TableSet) -> None:
     near = perceptual.quantization_tables(distance, 3, tables)

@@ -149,7 +149,7 @@ def file_of(frame: Frame, scans: list[Scan], rows: list[Slab]) -> tuple[bytes, i
     return head + body + writer.END_OF_IMAGE, len(head) + sum(promised) + 2
 
 
-@settings(deadline=None, max_examples=4)
+@settings(max_examples=4)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.3, 3.0]), st.integers(1, 70), st.integers(1, 70))
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
 def test_any_scans_of_any_frame_decode_to_their_coefficients(

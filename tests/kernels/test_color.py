@@ -73,7 +73,7 @@ def test_segments_join_without_a_seam(width: int, channels: int, h: int, v: int)
 
 
 @given(st.integers(1, 40), st.integers(1, 140), st.sampled_from(SAMPLINGS), st.integers(0, 2**32))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_planes_agree_with_jfif_for_any_image(height: int, width: int, sampling: tuple[int, int], seed: int) -> None:
     h, v = sampling
     for row in range(0, height, 8 * v):

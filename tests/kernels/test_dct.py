@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -57,7 +57,6 @@ def test_the_matrix_form_is_the_formula() -> None:
 
 
 @given(BLOCKS)
-@settings(deadline=None)
 def test_coefficients_agree_with_the_formula(plane: NDArray[np.int16]) -> None:
     check(plane)
 

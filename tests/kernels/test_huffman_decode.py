@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -118,7 +118,6 @@ def coded(blocks: reference.Plane) -> str:
     return "".join(reference.encode_block(block, pred, dc, ac) for block, pred in zip(blocks, preds, strict=True))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 0.5, 1.0]))
 def test_decode_mcus_restores_the_coefficients(seed: int, density: float) -> None:
     blocks = reference.random_planes(np.random.default_rng(seed), 80, 8, [(1, 1)], density)[0][0]

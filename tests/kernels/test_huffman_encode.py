@@ -111,13 +111,12 @@ def test_small_values_without_a_code_escape() -> None:
 
 
 @given(st.lists(BLOCK, min_size=1, max_size=3), TABLES)
-@settings(deadline=None)
 def test_blocks_are_coded_bit_for_bit(blocks: list[dict[int, int]], tables: tuple[Table, Table]) -> None:
     check(blocks, tables)
 
 
 @given(SEEDS, TABLES, TABLES, st.integers(0, 2))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_mcus_interleave_their_components(
     seed: int, luma: tuple[Table, Table], chroma: tuple[Table, Table], mcus: int
 ) -> None:
@@ -129,7 +128,7 @@ def test_mcus_interleave_their_components(
 
 
 @given(st.lists(SEEDS, min_size=1, max_size=6))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_bits_and_predictions_are_carried_from_call_to_call(seeds: list[int]) -> None:
     tables = [LUMINANCE, CHROMINANCE, CHROMINANCE]
     encoder, pred, expected = Encoder(tables), [0, 0, 0], ""
@@ -192,7 +191,6 @@ def stuff(data: bytes, next_byte: int = 0xFF) -> bytes:
 @given(
     st.lists(st.sampled_from([b"\xff", b"\x00", b"\xfe", b"a" * 31, b"b" * 32]), max_size=80), st.sampled_from([0, 255])
 )
-@settings(deadline=None)
 def test_a_zero_follows_every_ff(pieces: list[bytes], next_byte: int) -> None:
     data = b"".join(pieces)
 
@@ -215,7 +213,7 @@ def test_an_ff_in_any_place_is_stuffed() -> None:
 
 
 @given(st.lists(SEEDS, min_size=1, max_size=3), st.integers(0, 2))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_symbols_are_counted_and_added_up(seeds: list[int], mcus: int) -> None:
     counts, pred = np.zeros((3, 2, 256), np.int64), np.zeros(3, np.int64)
     expected, expected_pred = np.zeros((3, 2, 256), np.int64), [0, 0, 0]
@@ -228,7 +226,7 @@ def test_symbols_are_counted_and_added_up(seeds: list[int], mcus: int) -> None:
 
 
 @given(st.lists(BLOCK, min_size=1, max_size=3))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_counted_symbols_predict_the_size_of_the_code(blocks: list[dict[int, int]]) -> None:
     layout = np.array([[0, len(blocks), 1, 1]])
     counts = np.zeros((1, 2, 256), np.int64)

@@ -151,7 +151,7 @@ def test_pixels_of_full_scale_stay_inside_baseline_magnitudes(channels: int, h: 
 
 
 @given(st.integers(1, 40), st.integers(1, 90), st.sampled_from(KINDS), st.integers(0, 2**32))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_band_is_its_rows_transformed_then_coded_bit_for_bit(
     height: int, width: int, kind: tuple[int, int, int], seed: int
 ) -> None:

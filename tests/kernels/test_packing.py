@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -39,13 +39,11 @@ def unpack(packed: bytes, blocks: int, start: int = 0) -> tuple[NDArray[np.int16
 
 
 @given(BLOCKS)
-@settings(deadline=None)
 def test_pack_agrees_with_its_description(blocks: list[dict[int, int]]) -> None:
     assert pack(array(blocks)) == reference.pack(array(blocks))
 
 
 @given(BLOCKS, st.binary(max_size=5), st.binary(max_size=5))
-@settings(deadline=None)
 def test_unpack_reverses_pack(blocks: list[dict[int, int]], before: bytes, after: bytes) -> None:
     packed = reference.pack(array(blocks))
     out, end = unpack(before + packed + after, len(blocks), len(before))
@@ -110,7 +108,6 @@ def test_only_the_requested_blocks_are_packed_and_filled() -> None:
 
 
 @given(BLOCKS)
-@settings(deadline=None)
 def test_masks_mark_coefficients_by_magnitude(blocks: list[dict[int, int]]) -> None:
     packed = reference.pack(array(blocks))
     out, masks = np.empty((len(blocks), 64), np.int16), np.empty((packing.LEVELS, len(blocks)), np.uint64)

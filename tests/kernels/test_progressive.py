@@ -61,7 +61,7 @@ BANDS = [(0, 0, 0, 0), (0, 0, 0, 3), (0, 0, 3, 2), (0, 0, 1, 0), (1, 63, 0, 0), 
 BANDS += [(1, 63, 2, 1), (1, 63, 1, 0), (63, 63, 1, 0), (20, 40, 5, 4)]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 1.0, 3.0]))
 @pytest.mark.parametrize("band", BANDS, ids=str)
 @pytest.mark.parametrize("table", [reference.FLAT, reference.LONG], ids=["flat", "long"])

@@ -107,7 +107,7 @@ def coded_ac(blocks: NDArray[np.int16], band: Sequence[int], step: int, room: in
     return Coded([blocks], [[0, across, 1, 1]], (0, 0, across, 1, across, 1, *band), parts, 1, room)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.005, 0.1, 0.5, 1.0]), st.sampled_from([1, 3, 40, 1023]))
 @pytest.mark.parametrize("band", BANDS, ids=str)
 def test_a_band_is_counted_and_encoded_as_by_the_reference(
@@ -179,7 +179,7 @@ def test_lines_are_encoded_in_order_without_padding(band: tuple[int, int, int, i
                 coded.check(reference.dc_tokens([np.array(used)], [(0, len(used), 1, 1)], len(used), 0, 0))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 100, 2047]))
 @pytest.mark.parametrize("bits", DC, ids=str)
 @pytest.mark.parametrize("sampling", [[(1, 1)], [(2, 2), (1, 1), (1, 1)], [(1, 2), (3, 1)], [(1, 1)] * 4], ids=str)
@@ -202,7 +202,6 @@ def test_dc_is_interleaved_counted_and_encoded_as_by_the_reference(
         coded.check((min(c, 1), symbol, text) for c, symbol, text in tokens)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.integers(0, 255), st.integers(1, 1 << 40)))
 def test_the_bits_of_symbols_are_those_of_the_best_code(occurring: dict[int, int]) -> None:
     counts, bits = np.zeros((1, count.COUNTS), np.int64), np.zeros(1, np.int64)

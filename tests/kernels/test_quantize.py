@@ -47,7 +47,6 @@ def check_rounding(plane: NDArray[np.int16], table: NDArray[np.uint16]) -> None:
 
 
 @given(SAMPLES, WIDE_STEPS)
-@settings(deadline=None)
 def test_without_slopes_everything_is_rounded(plane: NDArray[np.int16], table: NDArray[np.uint16]) -> None:
     check_rounding(plane, table)
 
@@ -74,7 +73,7 @@ def test_ties_of_dc_go_to_even(s: int, sq: int) -> None:
     arrays(np.float32, (1, 64), elements=st.floats(0, 0.5, width=32)),
     arrays(np.float32, 3, elements=st.floats(0.25, 4, width=32)),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_values_below_the_threshold_become_zero_and_all_others_are_rounded(
     steps: NDArray[np.float64], table: NDArray[np.uint16], slope: NDArray[np.float32], factor: NDArray[np.float32]
 ) -> None:

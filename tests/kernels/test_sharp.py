@@ -92,7 +92,7 @@ def test_planes_agree_with_the_reference_for_every_height(channels: int, h: int,
 
 
 @given(st.integers(1, 60), st.integers(1, 600), st.sampled_from(KINDS), st.integers(0, 2**32))
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 def test_planes_agree_with_the_reference_for_any_image(
     height: int, width: int, kind: tuple[int, int, int], seed: int
 ) -> None:

@@ -152,7 +152,7 @@ def test_grey_has_the_score_of_equal_components() -> None:
     st.booleans(),
     st.lists(st.integers(0, 79), max_size=8),
 )
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 def test_bands_of_any_size_have_the_identical_score(
     height: int, width: int, channels: int, is_flat: bool, cuts: list[int]
 ) -> None:

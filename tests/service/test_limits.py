@@ -9,7 +9,7 @@ import typing
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor import pipeline
@@ -48,7 +48,6 @@ def others(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_number_within_its_limits_is_accepted(name: str, data: Any) -> None:
     value = data.draw(values_of(name))
@@ -58,7 +57,6 @@ def test_a_number_within_its_limits_is_accepted(name: str, data: Any) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None)
 @given(data=st.data())
 def test_any_other_value_is_refused_by_name(name: str, data: Any) -> None:
     value = data.draw(others(name))

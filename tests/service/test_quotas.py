@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import BusyError, LimitError
@@ -88,7 +88,6 @@ def test_a_fast_upload_is_slowed_and_not_refused() -> None:
     assert one.count(2 * MIB) == pytest.approx(2.0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 4 * MIB), min_size=5, max_size=50))
 def test_who_waits_as_told_stays_within_the_rate(sizes: list[int]) -> None:
     clock = Clock()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -103,7 +103,6 @@ def test_a_file_has_from_one_to_a_thousand_tokens(tmp_path: Path) -> None:
         read(tmp_path, "\n".join(lines))
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1), st.text())
 def test_a_token_identifies_its_tenant_and_no_other_text_does(tmp_path_factory: Any, token: str, other: str) -> None:
     tenants = tenants_of(tmp_path_factory.getbasetemp(), line_of("shop", token))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
@@ -70,7 +70,6 @@ def test_a_word_of_zeros_has_64_of_them() -> None:
 
 
 @given(st.binary(min_size=8, max_size=40), st.data())
-@settings(deadline=None)
 def test_words_are_loaded_and_stored_highest_byte_first(data: bytes, draw: st.DataObject) -> None:
     index = draw.draw(st.integers(0, len(data) - 8))
     buffer, out = np.frombuffer(data, np.uint8), np.zeros(len(data), np.uint8)
@@ -86,7 +85,6 @@ def test_words_are_loaded_and_stored_highest_byte_first(data: bytes, draw: st.Da
     st.integers(0, 8),
     st.integers(0, 8),
 )
-@settings(deadline=None)
 def test_32_bytes_are_copied_and_their_ff_are_marked(data: list[int], to: int, start: int) -> None:
     source, target = np.array(data, np.uint8), np.full(40, 7, np.uint8)
 
@@ -98,7 +96,6 @@ def test_32_bytes_are_copied_and_their_ff_are_marked(data: list[int], to: int, s
 
 
 @given(st.sets(st.integers(0, 63)), st.sampled_from([1, -1, 256, -256, -32768, 32767]), st.integers(0, 2))
-@settings(deadline=None)
 def test_coefficients_that_are_not_zero_are_marked(places: set[int], value: int, block: int) -> None:
     """Also those whose low byte, or all bits but the sign, are zero."""
     blocks = np.zeros((3, 64), np.int16)
@@ -120,7 +117,6 @@ def test_columns_are_those_of_the_table_of_small_values(start: int) -> None:
 
 
 @given(st.integers(0, 2**64 - 1))
-@settings(deadline=None)
 def test_one_bits_are_counted(word: int) -> None:
     assert count_ones(np.uint64(word)) == word.bit_count()
 
@@ -133,7 +129,6 @@ def test_only_the_requested_block_is_cleared() -> None:
 
 
 @given(st.lists(st.integers(-32767, 32767), min_size=64, max_size=64), st.integers(0, 14))
-@settings(deadline=None)
 def test_a_bit_of_all_magnitudes_is_extracted(values: list[int], place: int) -> None:
     blocks = np.zeros((2, 64), np.int16)
     blocks[1] = values

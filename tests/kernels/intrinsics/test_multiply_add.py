@@ -59,7 +59,7 @@ def check(kind: str, a: NDArray[np.float32], b: NDArray[np.float32], c: NDArray[
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(values=st.lists(FLOATS, min_size=24, max_size=24))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_it_rounds_once(kind: str, values: list[float]) -> None:
     a, b, c = np.array(values, np.float32).reshape(3, 8)
 

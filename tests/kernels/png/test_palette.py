@@ -103,7 +103,7 @@ def test_points_agree_with_the_formula_and_squares_of_distances_have_23_bits() -
     assert (np.abs(points) <= [kernels.RED_MAX, kernels.GREEN_MAX, kernels.BLUE_MAX, kernels.ALPHA_MAX]).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 256), st.integers(0, 1000))
 def test_the_nearest_entry_is_that_of_the_reference(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

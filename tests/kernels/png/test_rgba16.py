@@ -77,7 +77,7 @@ def test_packing_reverses_expansion(color: int, depth: int) -> None:
     np.testing.assert_array_equal(pack(expanded(header, rows)), rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_needs_and_colors_agree_with_the_reference(data: Any) -> None:
     sample = st.sampled_from([0, 0xFFFF, 0x5555, 0xAAAA, 0x1111, 0x8888, 0x4242, 0x4243])
