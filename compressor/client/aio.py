@@ -115,7 +115,7 @@ class AsyncResultStream:
         self._begin = begin
         self._attempts = attempts
         self._replayable = replayable
-        self._has_given = False  # a chunk, after which the call can't be repeated
+        self._has_returned_chunk = False  # then the call can't be repeated
         self._is_closed = False
         self._chunk = b""  # received together with the source
         self._attempt = begin(attempts)
@@ -127,7 +127,7 @@ class AsyncResultStream:
         chunk, self._chunk = self._chunk, b""
         while not chunk:
             chunk = await self._pull()
-        self._has_given = True
+        self._has_returned_chunk = True
         return chunk
 
     async def _pull(self) -> bytes:
@@ -164,7 +164,7 @@ class AsyncResultStream:
         writer = self._attempt.writer
         if writer.reason is not None:
             raise writer.reason
-        if self._has_given:
+        if self._has_returned_chunk:
             raise failure
         pause = self._attempts.pause(failure, self._replayable or not writer.begun)
         await writer.stop()

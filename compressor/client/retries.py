@@ -14,7 +14,7 @@ PAUSE_FACTOR = 4
 PAUSE_SECONDS_MAX = 5.0
 STARTING = ("Connection refused", "backend unhealthy")  # in the text of a status: a server that starts, or drains
 
-ONCE = "not sent again, since the source can be read only once: pass bytes, a path or a list of chunks for that"
+NOT_REPLAYABLE = "not sent again, since the source can be read only once: pass bytes, a path or a list of chunks"
 
 
 class Attempts:
@@ -62,7 +62,7 @@ class Attempts:
         if self._end is not None and time.monotonic() + pause >= self._end:
             raise error
         if not replayable:
-            _raise_once(error)
+            _raise_not_replayable(error)
         self._made += 1
         return pause
 
@@ -77,8 +77,8 @@ class Attempts:
         return self._rotation.lost(self._target) or any(text in error.problem for text in STARTING)
 
 
-def _raise_once(error: CompressorError) -> NoReturn:
+def _raise_not_replayable(error: CompressorError) -> NoReturn:
     if isinstance(error, BusyError):
-        raise BusyError(f"{error}; {ONCE}", error.retry_after_seconds)
+        raise BusyError(f"{error}; {NOT_REPLAYABLE}", error.retry_after_seconds)
     assert isinstance(error, CallError)
-    raise CallError(error.code, f"{error.problem}; {ONCE}")
+    raise CallError(error.code, f"{error.problem}; {NOT_REPLAYABLE}")

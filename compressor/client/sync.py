@@ -99,7 +99,7 @@ class ResultStream:
         self._begin = begin
         self._attempts = attempts
         self._replayable = replayable
-        self._has_given = False  # a chunk, after which the call can't be repeated
+        self._has_returned_chunk = False  # then the call can't be repeated
         self._is_closed = False
         self._chunk = b""  # received together with the source
         self._attempt = begin(attempts)
@@ -115,7 +115,7 @@ class ResultStream:
         chunk, self._chunk = self._chunk, b""
         while not chunk:
             chunk = self._pull()
-        self._has_given = True
+        self._has_returned_chunk = True
         return chunk
 
     def _pull(self) -> bytes:
@@ -145,7 +145,7 @@ class ResultStream:
         requests = self._attempt.requests
         if requests.reason is not None:
             raise requests.reason
-        if self._has_given:
+        if self._has_returned_chunk:
             raise failure
         time.sleep(self._attempts.pause(failure, requests.abandon() or self._replayable))
         if self._is_closed:  # by another thread, during the pause

@@ -22,7 +22,7 @@ from compressor.client import AsyncClient, CallProgress, Client, retries
 from compressor.client.addresses import AVOIDED_SECONDS, Rotation, targets_of
 from compressor.client.retries import Attempts
 from compressor.errors import BusyError, CallError, SettingsError
-from compressor.inputs import Repeatable
+from compressor.inputs import Replayable
 from compressor.settings import Outcome, Path, Report, Result
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -139,7 +139,7 @@ def test_progress_begins_again_with_each_attempt(flaky: Any) -> None:
 
 
 @both
-def test_chunks_that_can_be_read_again_are_sent_again(flaky: Any, send: Callable[..., Result]) -> None:
+def test_replayable_chunks_are_sent_again(flaky: Any, send: Callable[..., Result]) -> None:
     service, address = flaky(0, 2)
     begun: list[int] = []
 
@@ -147,7 +147,7 @@ def test_chunks_that_can_be_read_again_are_sent_again(flaky: Any, send: Callable
         begun.append(service.calls)
         yield b"image"
 
-    assert send(address, Repeatable(chunks)).data == RESULT
+    assert send(address, Replayable(chunks)).data == RESULT
     assert begun[-1] == service.calls == 3
 
 
