@@ -161,6 +161,7 @@ class AsyncResultStream:
 
     async def _retry(self, failure: CompressorError) -> None:
         """Begin another attempt after a pause. Raises `failure`, or the error that caused it, if there is none."""
+        self._attempts.failed(failure)
         writer = self._attempt.writer
         if writer.reason is not None:
             raise writer.reason

@@ -142,6 +142,7 @@ class ResultStream:
 
     def _retry(self, failure: CompressorError) -> None:
         """Begin another attempt after a pause. Raises `failure`, or the error that caused it, if there is none."""
+        self._attempts.failed(failure)
         requests = self._attempt.requests
         if requests.reason is not None:
             raise requests.reason
@@ -298,6 +299,7 @@ class Client(Connection):
                 if status.initial_metadata():
                     attempts.answered()
                 failure = transfer.error_of(error)
+            attempts.failed(failure)
             if requests.reason is not None:
                 raise requests.reason
             time.sleep(attempts.pause(failure, requests.abandon() or replayable))

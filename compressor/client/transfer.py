@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NamedTuple, TypeAlias,
 
 import google_crc32c
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from compressor import inputs, wire
@@ -237,16 +238,17 @@ class ResponseReader:
 def error_of(error: grpc.RpcError) -> CompressorError:
     """Return the error of a status, with its fields if the status has a Failure among its details.
 
-    A RetryInfo without a Failure, of a proxy, has the same meaning as one of the service.
+    A RetryInfo without a Failure, of a proxy, has the same meaning as one of the service. Details that can't be parsed
+    are ignored.
     """
     found = pb.Failure(code=error.code().value[0], message=error.details() or "no reason given")
     failure, retry = pb.Failure(), error_details_pb2.RetryInfo()
     trailing: Any = error.trailing_metadata()
-    for key, value in trailing or ():
-        if key == DETAILS:
-            for detail in status_pb2.Status.FromString(value).details:
-                if detail.Unpack(failure):
-                    return wire.error_from_failure(failure)
-                if detail.Unpack(retry):
-                    found.retry_after_seconds = retry.retry_delay.ToTimedelta().total_seconds()
+    details = [value for key, value in trailing or () if key == DETAILS]
+    with contextlib.suppress(DecodeError):
+        for detail in itertools.chain.from_iterable(status_pb2.Status.FromString(one).details for one in details):
+            if detail.Unpack(failure):
+                return wire.error_from_failure(failure)
+            if detail.Unpack(retry):
+                found.retry_after_seconds = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
     return wire.error_from_failure(found)
