@@ -6,9 +6,8 @@ status.
 """
 
 import asyncio
-import contextlib
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -26,13 +25,15 @@ from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
 LOST = "Internal error from Core"  # details of such a status
+# What an operation of a call that has ended raises.
+ENDED = (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
 UploadParts = Iterable[BytesLike] | Iterable[Tile] | AsyncIterable[BytesLike] | AsyncIterable[Tile]
 
 
 class _Writer:
     """Writes the upload of an attempt, in a task of its own while another one reads.
 
-    reason  the error that the caller's iterator raised, or None
+    reason  the error of the source or of the caller's function that ended the call, or None
     begun   whether anything was read of the source
     """
 
@@ -47,45 +48,44 @@ class _Writer:
         self._task = asyncio.create_task(self._write(start, parts))
 
     async def _write(self, start: Iterable[Any], parts: UploadParts) -> None:
-        # Writing to a call that has ended raises one of several errors; the reader gets the reason.
-        ended = (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
-        with contextlib.suppress(*ended):
-            await self._call.initial_metadata()
-            for message in start:
-                await self._call.write(message)
-            async for part in self._parts_of(parts):
-                for message in self._builder.messages(part):
-                    await self._call.write(message)
-                    self._add(message)
-            if self.reason is None:  # otherwise the missing `finish` marks the upload as incomplete
-                await self._call.write(self._builder.finish())
-            await self._call.done_writing()
-
-    def _add(self, message: Any) -> None:
-        """Count a message that was sent. An error of the caller's function ends the call."""
+        """Write until all is written or the call has ended. Any error ends the call: else its reader would wait."""
         try:
-            self._meter.add(sent=self._meter.bytes_in(message))
+            if not await _has_done(self._call.initial_metadata()):
+                return
+            async for message in self._messages(start, parts):
+                if not await _has_done(self._call.write(message)):
+                    return
+                self._meter.add(sent=self._meter.bytes_in(message))
+            await _has_done(self._call.done_writing())
+        except asyncio.CancelledError:  # by `stop`, or raised by the source
+            self._call.cancel()
+            raise
         except Exception as error:
             self.reason = error
             self._call.cancel()
 
-    async def _parts_of(self, parts: UploadParts) -> AsyncIterator[BytesLike | Tile]:
+    async def _messages(self, start: Iterable[Any], parts: UploadParts) -> AsyncIterator[Any]:
+        for message in start:
+            yield message
         self.begun = True
-        iterator = parts.__aiter__() if isinstance(parts, AsyncIterable) else _in_threads(parts)
-        while True:
-            try:
-                part = await anext(iterator)
-            except StopAsyncIteration:
-                return
-            except Exception as error:
-                self.reason = error
-                return
-            yield part
+        async for part in parts if isinstance(parts, AsyncIterable) else _in_threads(parts):
+            for message in self._builder.messages(part):
+                yield message
+        yield self._builder.finish()
 
     async def stop(self) -> None:
         """Stop writing."""
         self._task.cancel()
         await asyncio.wait([self._task])
+
+
+async def _has_done(operation: Awaitable[object]) -> bool:
+    """Return whether an operation of a call succeeded. If not, the call has ended, and its reader gets the reason."""
+    try:
+        await operation
+    except ENDED:
+        return False
+    return True
 
 
 async def _in_threads(parts: Iterable[Any]) -> AsyncIterator[Any]:
