@@ -6,6 +6,7 @@ status.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
@@ -19,8 +20,9 @@ from compressor.client.connection import Connection
 from compressor.client.progress import Meter, OnCallProgress
 from compressor.client.retries import Attempts
 from compressor.client.sync import Client
-from compressor.client.transfer import BytesLike, Input, RequestBuilder, ResponseReader, SplitSource
+from compressor.client.transfer import BytesLike, Input, RequestBuilder, ResponseReader, SplitSource, Splitter
 from compressor.errors import CallError, CompressorError, IncompleteError
+from compressor.inputs import Kind
 from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
@@ -111,14 +113,17 @@ class AsyncResultStream:
     Chunks followed by an error are invalid. Leaving the context before the end cancels the call.
     """
 
-    def __init__(self, begin: Callable[[Attempts], _Attempt], attempts: Attempts, replayable: bool) -> None:
+    def __init__(
+        self, begin: Callable[[SplitSource, Attempts], _Attempt], split: Splitter, attempts: Attempts, replayable: bool
+    ) -> None:
         self._begin = begin
+        self._split = split
         self._attempts = attempts
         self._replayable = replayable
         self._has_returned_chunk = False  # then the call can't be repeated
-        self._is_closed = False
+        self._closed = asyncio.Event()
         self._chunk = b""  # received together with the source
-        self._attempt = begin(attempts)
+        self._attempt = begin(split(), attempts)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -169,11 +174,12 @@ class AsyncResultStream:
             raise failure
         pause = self._attempts.pause(failure, self._replayable or not writer.begun)
         await writer.stop()
-        await asyncio.sleep(pause)
-        if self._is_closed:  # by another task, during the pause
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), pause)
+        if self._closed.is_set():  # by another task
             raise failure
         self._chunk = b""
-        self._attempt = self._begin(self._attempts)
+        self._attempt = self._begin(self._split(), self._attempts)
 
     async def read(self) -> Result:
         """Return the whole result. Unlike iteration, it can repeat the call until it is complete."""
@@ -204,7 +210,7 @@ class AsyncResultStream:
 
     async def close(self) -> None:
         """Cancel the call, unless it has ended."""
-        self._is_closed = True
+        self._closed.set()
         self._attempt.call.cancel()
         await self._attempt.writer.stop()
 
@@ -246,8 +252,14 @@ class AsyncClient(Connection):
         return grpc.aio.secure_channel(target, self.credentials, options)
 
     async def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
-        """Compress a source as `Client.compress` does."""
-        async with self._stream(source, Settings(**settings), None, on_progress) as stream:
+        """Compress a source as `Client.compress` does. A Pillow image is converted on a thread."""
+        checked = Settings(**settings)
+        if not isinstance(source, AsyncIterable) and inputs.kind_of(source) is Kind.PICTURE:
+            split = await asyncio.to_thread(self._splitter_of, source, checked)
+        else:
+            split = self._splitter_of(source, checked)
+        replayable = _is_replayable(source)
+        async with self._result("Compress", pb.CompressRequest, checked, split, replayable, on_progress) as stream:
             return await stream.read()
 
     def stream(
@@ -258,19 +270,18 @@ class AsyncClient(Connection):
         raw: Raw | None = None,
         on_progress: OnCallProgress | None = None,
     ) -> AsyncResultStream:
-        """Compress chunks as `Client.stream` does; they may also come from an asynchronous iterator."""
-        return self._stream(chunks, settings or Settings(), raw, on_progress)
+        """Compress chunks as `Client.stream` does; they may also come from an asynchronous iterator.
 
-    def _stream(
-        self, source: Any, settings: Settings, raw: Raw | None, on_progress: OnCallProgress | None
-    ) -> AsyncResultStream:
-        def begin(attempts: Attempts) -> _Attempt:
-            is_async = isinstance(source, AsyncIterable)
-            split = SplitSource(raw, source) if is_async else transfer.split(source, self.chunk_bytes, settings, raw)
-            builder = RequestBuilder(pb.CompressRequest, self.chunk_bytes)
-            return self._begin("Compress", builder, settings, split, attempts, on_progress)
+        A Pillow image is converted before this returns, while the event loop waits: `compress` uses a thread.
+        """
+        settings = settings or Settings()
+        split = self._splitter_of(chunks, settings, raw)
+        return self._result("Compress", pb.CompressRequest, settings, split, _is_replayable(chunks), on_progress)
 
-        return AsyncResultStream(begin, self._attempts(), _is_replayable(source))
+    def _splitter_of(self, source: Any, settings: Settings, raw: Raw | None = None) -> Splitter:
+        if isinstance(source, AsyncIterable):
+            return lambda: SplitSource(raw, source)
+        return transfer.splitter_of(source, self.chunk_bytes, settings, raw)
 
     async def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again as `Client.unarchive` does."""
@@ -281,31 +292,30 @@ class AsyncClient(Connection):
         self, chunks: "Input | AsyncIterable[BytesLike]", *, on_progress: OnCallProgress | None = None
     ) -> AsyncResultStream:
         """Make the JPEG of an archive again as `Client.unarchive_stream` does; chunks may be asynchronous."""
+        is_async = isinstance(chunks, AsyncIterable)
+        split = (lambda: SplitSource(None, chunks)) if is_async else transfer.splitter_of_file(chunks, self.chunk_bytes)
+        return self._result("Unarchive", pb.UnarchiveRequest, None, split, _is_replayable(chunks), on_progress)
 
-        def begin(attempts: Attempts) -> _Attempt:
-            is_async = isinstance(chunks, AsyncIterable)
-            split = SplitSource(None, chunks) if is_async else transfer.split_file(chunks, self.chunk_bytes)
-            builder = RequestBuilder(pb.UnarchiveRequest, self.chunk_bytes)
-            return self._begin("Unarchive", builder, None, split, attempts, on_progress)
-
-        return AsyncResultStream(begin, self._attempts(), _is_replayable(chunks))
-
-    def _begin(
+    def _result(
         self,
         method: str,
-        builder: RequestBuilder[Any],
+        request: type[pb.CompressRequest | pb.UnarchiveRequest],
         settings: Settings | None,
-        source: SplitSource,
-        attempts: Attempts,
+        split: Splitter,
+        replayable: bool,
         on_progress: OnCallProgress | None,
-    ) -> _Attempt:
-        """Begin an attempt at the next server."""
-        start = builder.start(settings, source.raw)  # raises for what can't be sent, before there is a call
-        function = getattr(self._stubs[attempts.target()], method)
-        call = function(timeout=attempts.timeout(), metadata=self._metadata)
-        meter = Meter(on_progress, source.size)
-        writer = _Writer(call, builder, start, source.parts, meter)
-        return _Attempt(call, writer, ResponseReader(source.notices), meter)
+    ) -> AsyncResultStream:
+        """Begin the first attempt of a call that streams its result."""
+
+        def begin(source: SplitSource, attempts: Attempts) -> _Attempt:
+            builder: RequestBuilder[Any] = RequestBuilder(request, self.chunk_bytes)
+            start = builder.start(settings, source.raw)  # raises for what can't be sent, before there is a call
+            call = self._call(method, attempts)
+            meter = Meter(on_progress, source.size)
+            writer = _Writer(call, builder, start, source.parts, meter)
+            return _Attempt(call, writer, ResponseReader(source.notices), meter)
+
+        return AsyncResultStream(begin, split, self._attempts(), replayable)
 
     async def inspect(self, source: Input, **settings: Any) -> Source:
         """Inspect a source with `Client.inspect`, on a thread: a unary response can't carry a failure in band."""

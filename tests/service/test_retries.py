@@ -11,96 +11,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import google_crc32c
 import grpc
 import pytest
+from PIL import Image
 
-from compressor import wire
-from compressor.client import AsyncClient, CallProgress, Client, retries
+from compressor import raster
+from compressor.client import AsyncClient, CallProgress, Client
 from compressor.errors import CallError
 from compressor.inputs import Replayable
-from compressor.settings import Outcome, Path, Report, Result
-from compressor.v1 import compressor_pb2 as pb
-from compressor.v1 import compressor_pb2_grpc as rpc
+from compressor.settings import Result
 from tests.service.conftest import Service
 from tests.service.fake_pipeline import fake_codec
+from tests.service.flaky import RESULT
 from tests.service.lossy_proxy import LossyProxy
 from tests.service.running import Running, free_port
-
-RESULT = b"result"
-REPORT = Report(
-    outcome=Outcome.COMPRESSED,
-    bytes_in=5,
-    bytes_out=len(RESULT),
-    source_format="fake",
-    format="jpeg",
-    width=2,
-    height=2,
-    path=Path.PIXELS,
-    encodings=1,
-    settings_digest="",
-)
-
-
-class Flaky(rpc.CompressorServiceServicer):
-    """A server that breaks its first calls off: with UNAVAILABLE, as gRPC does when it loses a connection.
-
-    breaks  for each of the first calls, how many responses (source, chunk, report) it sends before that
-    """
-
-    def __init__(self, breaks: list[int], code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
-        self.breaks = breaks
-        self.calls = 0
-        self.code = code
-        self.before_sending: Callable[[Any], object] = list  # called with the upload
-
-    def Compress(self, requests: Any, context: Any) -> Iterator[pb.CompressResponse]:
-        yield from self._responses(pb.CompressResponse, requests, context)
-
-    def Unarchive(self, requests: Any, context: Any) -> Iterator[pb.UnarchiveResponse]:
-        yield from self._responses(pb.UnarchiveResponse, requests, context)
-
-    def _responses(self, response: Any, requests: Any, context: Any) -> Iterator[Any]:
-        responses = [
-            response(source=pb.Source(format="fake", width=2, height=2)),
-            response(chunk=RESULT),
-            response(report=wire.report_to_proto(REPORT, len(RESULT), google_crc32c.value(RESULT))),
-        ]
-        self.calls += 1
-        sent = self.breaks.pop(0) if self.breaks else len(responses)
-        context.send_initial_metadata((("compressor-version", "1"),))
-        self.before_sending(requests)
-        yield from responses[:sent]
-        if sent < len(responses):
-            context.abort(self.code, "Socket closed")
-
-    def Inspect(self, requests: Any, context: Any) -> pb.InspectResponse:
-        self.calls += 1
-        context.send_initial_metadata((("compressor-version", "1"),))
-        self.before_sending(requests)
-        if self.breaks.pop(0) == 0:
-            context.abort(self.code, "Socket closed")
-        return pb.InspectResponse(source=pb.Source(format="fake"))
-
-
-@pytest.fixture
-def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Flaky, str]]]:
-    """Return a function that starts such a server. Pauses take no time."""
-    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.0)
-    servers: list[grpc.Server] = []
-
-    def start(*breaks: int, **options: Any) -> tuple[Flaky, str]:
-        service = Flaky(list(breaks), **options)
-        server = grpc.server(ThreadPoolExecutor(4))
-        rpc.add_CompressorServiceServicer_to_server(service, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        servers.append(server)
-        return service, f"127.0.0.1:{port}"
-
-    yield start
-    for server in servers:
-        server.stop(None)
 
 
 def compress(address: Any, source: Any, **options: Any) -> Result:
@@ -262,39 +186,25 @@ def test_an_asynchronous_iterator_that_was_read_is_not_sent_again(flaky: Any) ->
     assert service.calls == 1
 
 
-def test_a_stream_that_is_closed_during_a_pause_is_not_repeated(flaky: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    service, address = flaky(0)
-    with Client(address, timeout=20) as client:
-        stream = client.stream([b"image"])
-        monkeypatch.setattr("time.sleep", lambda seconds: stream.close())
-        with pytest.raises(CallError, match="UNAVAILABLE"):
-            next(stream)
-    assert service.calls == 1
+def test_a_picture_is_converted_once_for_all_attempts(flaky: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the asynchronous client on a thread."""
+    threads: list[threading.Thread] = []
+    read_picture = raster.read_picture
 
+    def noted(image: Image.Image) -> Any:
+        threads.append(threading.current_thread())
+        return read_picture(image)
 
-def test_an_asynchronous_stream_that_is_closed_during_a_pause_is_not_repeated(
-    flaky: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service, address = flaky(0)
-
-    async def main() -> None:
-        async with AsyncClient(address, timeout=20) as client:
-            stream = client.stream([b"image"])
-            pauses = asyncio.Event()
-
-            def drawn(low: float, high: float) -> float:
-                pauses.set()
-                return 0.3
-
-            monkeypatch.setattr("random.uniform", drawn)
-            reading = asyncio.create_task(anext(stream))
-            await pauses.wait()
-            await stream.close()
-            await reading
-
-    with pytest.raises(CallError, match="UNAVAILABLE"):
-        asyncio.run(main())
-    assert service.calls == 1
+    monkeypatch.setattr(raster, "read_picture", noted)
+    service, address = flaky(0, 1)
+    assert compress(address, Image.new("RGB", (64, 64))).data == RESULT
+    assert service.calls == 3
+    assert threads == [threading.main_thread()]
+    service.breaks = [0, 1]
+    assert compress_async(address, Image.new("RGB", (64, 64))).data == RESULT
+    assert service.calls == 6
+    assert len(threads) == 2
+    assert threads[1] is not threading.main_thread()
 
 
 def test_inspect_is_repeated(flaky: Any) -> None:
