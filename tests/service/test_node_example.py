@@ -45,11 +45,6 @@ def jpeg() -> bytes:
     return sink.getvalue()
 
 
-def test_the_example_has_the_current_proto() -> None:
-    """`make proto` copies it."""
-    assert (NODE / "compressor.proto").read_bytes() == (ROOT / "proto/compressor/v1/compressor.proto").read_bytes()
-
-
 def test_a_photograph_comes_back_smaller(real: Service, tmp_path: Path, command: Command) -> None:
     source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
     source.write_bytes(jpeg())
