@@ -1,5 +1,6 @@
 """Attempts and targets apart from calls: pauses, the errors of a status, and which server gets the next attempt."""
 
+import itertools
 import math
 from typing import Any
 
@@ -14,7 +15,9 @@ from compressor.client.retries import Attempts
 from compressor.errors import BusyError, CallError, SettingsError
 
 
-def test_targets_take_turns() -> None:
+def test_targets_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    milliseconds = itertools.count()
+    monkeypatch.setattr("time.monotonic", lambda: 100 + next(milliseconds) / 1000)
     rotation = Rotation(3)
     assert [rotation.take() for _ in range(4)] == [0, 1, 2, 0]
     rotation.lost(1)
