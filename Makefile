@@ -71,7 +71,7 @@ fuzz: install ## fuzz the decoders, guided by coverage, for TIME=600 seconds: FO
 	    $(PYTHON) -m tests.fuzz.guided $$format build/fuzz/$$format -max_total_time=$$(($(TIME) / $(words $(FORMATS)))) || exit 1; \
 	done
 
-check: install .venv-proto/stamp ## lint, types, layers, language, and generated code that is up to date
+check: install .venv-proto/stamp ## lint, types, layers, language, and that what `make proto` makes is up to date
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
@@ -80,6 +80,7 @@ check: install .venv-proto/stamp ## lint, types, layers, language, and generated
 	rm -rf build/proto
 	PYTHON=.venv-proto/bin/python sh proto/generate.sh build/proto
 	diff -r -x __pycache__ build/proto/compressor/v1 compressor/v1
+	cmp proto/compressor/v1/compressor.proto examples/node/compressor.proto
 
 format: install ## format the code and fix what ruff can fix
 	$(PYTHON) -m ruff check --fix .

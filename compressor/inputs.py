@@ -57,12 +57,12 @@ def _is_a(source: object, module: str, name: str) -> bool:
 
 
 def is_replayable(source: object) -> bool:
-    """Return whether a source can be read a second time. An open file and an iterator can't."""
+    """Return whether a source can be read from its start again. An open file and an iterator can't."""
     return kind_of(source) is not Kind.FILE and not isinstance(source, Iterator)
 
 
-class Repeatable:
-    """Chunks that can be read again: each iteration calls `chunks` for its own iterator."""
+class Replayable:
+    """Replayable chunks: each iteration calls `chunks` for its own iterator."""
 
     def __init__(self, chunks: Callable[[], Iterator[bytes]]) -> None:
         self._chunks = chunks

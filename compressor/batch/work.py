@@ -34,7 +34,7 @@ from compressor.batch.renames import replace_by_new_key, result_in
 from compressor.batch.result_keys import archive_key, result_key
 from compressor.cores import cores
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.inputs import Repeatable
+from compressor.inputs import Replayable
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.memory import Resources
 from compressor.pipeline.unchanged import same, size_without_metadata, without_metadata
@@ -329,9 +329,9 @@ class Worker:
                     from compressor.client import connect
 
                     self._client = connect(self.job.server, self.job.access)
-        if self.job.unarchive:  # Repeatable: sent again if the connection is lost
-            return self._client.unarchive_stream(Repeatable(source.chunks))
-        return self._client.stream(Repeatable(source.chunks), settings)
+        if self.job.unarchive:  # Replayable: sent again if the connection is lost
+            return self._client.unarchive_stream(Replayable(source.chunks))
+        return self._client.stream(Replayable(source.chunks), settings)
 
     def _verify(self, source: Spool, result: Spool, report: Report) -> float:
         """Decode the whole result unless the codec has compared it with its source; return the byte-seconds."""

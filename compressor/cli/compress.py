@@ -23,7 +23,7 @@ from compressor.cli.interruption import CleanUpOnSignal
 from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
 from compressor.humanize import human_format
-from compressor.inputs import Repeatable
+from compressor.inputs import Replayable
 from compressor.settings import Access, Report, Settings
 
 CHUNK_BYTES = 1 << 18
@@ -199,11 +199,11 @@ def opened(source: str) -> Iterator[BufferedIOBase]:
 
 
 def watched_chunks(file: BufferedIOBase, bar: output.Bar) -> Iterable[bytes]:
-    """Return the bytes of the input. Those of a regular file can be read again, if a connection is lost."""
+    """Return the bytes of the input. Those of a regular file are replayable, if a connection is lost."""
     with contextlib.suppress(OSError, ValueError):
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             start = file.tell()
-            return Repeatable(lambda: bar.watch(chunks_from(file.fileno(), start)))
+            return Replayable(lambda: bar.watch(chunks_from(file.fileno(), start)))
     return bar.watch(chunks_of(file))
 
 

@@ -67,12 +67,16 @@ class Rotation:
         self._has_answered = True
         self._avoided_until[index] = 0.0
 
-    def lost(self, index: int) -> bool:
-        """Avoid a target that gave no connection, or lost it. Return whether another attempt may succeed.
+    def lost(self, index: int) -> None:
+        """Avoid a target that gave no connection, or lost it."""
+        with self._lock:
+            self._avoided_until[index] = time.monotonic() + AVOIDED_SECONDS
+
+    def may_succeed(self) -> bool:
+        """Return whether another attempt may succeed after a lost connection.
 
         It will not if no target has ever answered and none is left to try: then an address or a certificate is wrong.
         """
         with self._lock:
             now = time.monotonic()
-            self._avoided_until[index] = now + AVOIDED_SECONDS
             return self._has_answered or any(until <= now for until in self._avoided_until)

@@ -8,7 +8,7 @@ status.
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -20,19 +20,22 @@ from compressor.client.connection import Connection
 from compressor.client.progress import Meter, OnCallProgress
 from compressor.client.retries import Attempts
 from compressor.client.sync import Client
-from compressor.client.transfer import BytesLike, Input, RequestBuilder, ResponseReader, SplitSource
+from compressor.client.transfer import BytesLike, Input, RequestBuilder, ResponseReader, SplitSource, Splitter
 from compressor.errors import CallError, CompressorError, IncompleteError
+from compressor.inputs import Kind
 from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
 LOST = "Internal error from Core"  # details of such a status
+# What an operation of a call that has ended raises.
+ENDED = (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
 UploadParts = Iterable[BytesLike] | Iterable[Tile] | AsyncIterable[BytesLike] | AsyncIterable[Tile]
 
 
 class _Writer:
     """Writes the upload of an attempt, in a task of its own while another one reads.
 
-    reason  the error that the caller's iterator raised, or None
+    reason  the error of the source or of the caller's function that ended the call, or None
     begun   whether anything was read of the source
     """
 
@@ -47,45 +50,44 @@ class _Writer:
         self._task = asyncio.create_task(self._write(start, parts))
 
     async def _write(self, start: Iterable[Any], parts: UploadParts) -> None:
-        # Writing to a call that has ended raises one of several errors; the reader gets the reason.
-        ended = (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
-        with contextlib.suppress(*ended):
-            await self._call.initial_metadata()
-            for message in start:
-                await self._call.write(message)
-            async for part in self._parts_of(parts):
-                for message in self._builder.messages(part):
-                    await self._call.write(message)
-                    self._add(message)
-            if self.reason is None:  # otherwise the missing `finish` marks the upload as incomplete
-                await self._call.write(self._builder.finish())
-            await self._call.done_writing()
-
-    def _add(self, message: Any) -> None:
-        """Count a message that was sent. An error of the caller's function ends the call."""
+        """Write until all is written or the call has ended. Any error ends the call: else its reader would wait."""
         try:
-            self._meter.add(sent=self._meter.bytes_in(message))
+            if not await _has_done(self._call.initial_metadata()):
+                return
+            async for message in self._messages(start, parts):
+                if not await _has_done(self._call.write(message)):
+                    return
+                self._meter.add(sent=self._meter.bytes_in(message))
+            await _has_done(self._call.done_writing())
+        except asyncio.CancelledError:  # by `stop`, or raised by the source
+            self._call.cancel()
+            raise
         except Exception as error:
             self.reason = error
             self._call.cancel()
 
-    async def _parts_of(self, parts: UploadParts) -> AsyncIterator[BytesLike | Tile]:
+    async def _messages(self, start: Iterable[Any], parts: UploadParts) -> AsyncIterator[Any]:
+        for message in start:
+            yield message
         self.begun = True
-        iterator = parts.__aiter__() if isinstance(parts, AsyncIterable) else _in_threads(parts)
-        while True:
-            try:
-                part = await anext(iterator)
-            except StopAsyncIteration:
-                return
-            except Exception as error:
-                self.reason = error
-                return
-            yield part
+        async for part in parts if isinstance(parts, AsyncIterable) else _in_threads(parts):
+            for message in self._builder.messages(part):
+                yield message
+        yield self._builder.finish()
 
     async def stop(self) -> None:
         """Stop writing."""
         self._task.cancel()
         await asyncio.wait([self._task])
+
+
+async def _has_done(operation: Awaitable[object]) -> bool:
+    """Return whether an operation of a call succeeded. If not, the call has ended, and its reader gets the reason."""
+    try:
+        await operation
+    except ENDED:
+        return False
+    return True
 
 
 async def _in_threads(parts: Iterable[Any]) -> AsyncIterator[Any]:
@@ -111,14 +113,17 @@ class AsyncResultStream:
     Chunks followed by an error are invalid. Leaving the context before the end cancels the call.
     """
 
-    def __init__(self, begin: Callable[[Attempts], _Attempt], attempts: Attempts, replayable: bool) -> None:
+    def __init__(
+        self, begin: Callable[[SplitSource, Attempts], _Attempt], split: Splitter, attempts: Attempts, replayable: bool
+    ) -> None:
         self._begin = begin
+        self._split = split
         self._attempts = attempts
         self._replayable = replayable
-        self._has_given = False  # a chunk, after which the call can't be repeated
-        self._is_closed = False
+        self._has_returned_chunk = False  # then the call can't be repeated
+        self._closed = asyncio.Event()
         self._chunk = b""  # received together with the source
-        self._attempt = begin(attempts)
+        self._attempt = begin(split(), attempts)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -127,7 +132,7 @@ class AsyncResultStream:
         chunk, self._chunk = self._chunk, b""
         while not chunk:
             chunk = await self._pull()
-        self._has_given = True
+        self._has_returned_chunk = True
         return chunk
 
     async def _pull(self) -> bytes:
@@ -161,18 +166,20 @@ class AsyncResultStream:
 
     async def _retry(self, failure: CompressorError) -> None:
         """Begin another attempt after a pause. Raises `failure`, or the error that caused it, if there is none."""
+        self._attempts.failed(failure)
         writer = self._attempt.writer
         if writer.reason is not None:
             raise writer.reason
-        if self._has_given:
+        if self._has_returned_chunk:
             raise failure
         pause = self._attempts.pause(failure, self._replayable or not writer.begun)
         await writer.stop()
-        await asyncio.sleep(pause)
-        if self._is_closed:  # by another task, during the pause
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), pause)
+        if self._closed.is_set():  # by another task
             raise failure
         self._chunk = b""
-        self._attempt = self._begin(self._attempts)
+        self._attempt = self._begin(self._split(), self._attempts)
 
     async def read(self) -> Result:
         """Return the whole result. Unlike iteration, it can repeat the call until it is complete."""
@@ -203,7 +210,7 @@ class AsyncResultStream:
 
     async def close(self) -> None:
         """Cancel the call, unless it has ended."""
-        self._is_closed = True
+        self._closed.set()
         self._attempt.call.cancel()
         await self._attempt.writer.stop()
 
@@ -245,8 +252,14 @@ class AsyncClient(Connection):
         return grpc.aio.secure_channel(target, self.credentials, options)
 
     async def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
-        """Compress a source as `Client.compress` does."""
-        async with self._stream(source, Settings(**settings), None, on_progress) as stream:
+        """Compress a source as `Client.compress` does. A Pillow image is converted on a thread."""
+        checked = Settings(**settings)
+        if not isinstance(source, AsyncIterable) and inputs.kind_of(source) is Kind.PICTURE:
+            split = await asyncio.to_thread(self._splitter_of, source, checked)
+        else:
+            split = self._splitter_of(source, checked)
+        replayable = _is_replayable(source)
+        async with self._result("Compress", pb.CompressRequest, checked, split, replayable, on_progress) as stream:
             return await stream.read()
 
     def stream(
@@ -257,19 +270,18 @@ class AsyncClient(Connection):
         raw: Raw | None = None,
         on_progress: OnCallProgress | None = None,
     ) -> AsyncResultStream:
-        """Compress chunks as `Client.stream` does; they may also come from an asynchronous iterator."""
-        return self._stream(chunks, settings or Settings(), raw, on_progress)
+        """Compress chunks as `Client.stream` does; they may also come from an asynchronous iterator.
 
-    def _stream(
-        self, source: Any, settings: Settings, raw: Raw | None, on_progress: OnCallProgress | None
-    ) -> AsyncResultStream:
-        def begin(attempts: Attempts) -> _Attempt:
-            is_async = isinstance(source, AsyncIterable)
-            split = SplitSource(raw, source) if is_async else transfer.split(source, self.chunk_bytes, settings, raw)
-            builder = RequestBuilder(pb.CompressRequest, self.chunk_bytes)
-            return self._begin("Compress", builder, settings, split, attempts, on_progress)
+        A Pillow image is converted before this returns, while the event loop waits: `compress` uses a thread.
+        """
+        settings = settings or Settings()
+        split = self._splitter_of(chunks, settings, raw)
+        return self._result("Compress", pb.CompressRequest, settings, split, _is_replayable(chunks), on_progress)
 
-        return AsyncResultStream(begin, self._attempts(), _is_replayable(source))
+    def _splitter_of(self, source: Any, settings: Settings, raw: Raw | None = None) -> Splitter:
+        if isinstance(source, AsyncIterable):
+            return lambda: SplitSource(raw, source)
+        return transfer.splitter_of(source, self.chunk_bytes, settings, raw)
 
     async def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again as `Client.unarchive` does."""
@@ -280,31 +292,30 @@ class AsyncClient(Connection):
         self, chunks: "Input | AsyncIterable[BytesLike]", *, on_progress: OnCallProgress | None = None
     ) -> AsyncResultStream:
         """Make the JPEG of an archive again as `Client.unarchive_stream` does; chunks may be asynchronous."""
+        is_async = isinstance(chunks, AsyncIterable)
+        split = (lambda: SplitSource(None, chunks)) if is_async else transfer.splitter_of_file(chunks, self.chunk_bytes)
+        return self._result("Unarchive", pb.UnarchiveRequest, None, split, _is_replayable(chunks), on_progress)
 
-        def begin(attempts: Attempts) -> _Attempt:
-            is_async = isinstance(chunks, AsyncIterable)
-            split = SplitSource(None, chunks) if is_async else transfer.split_file(chunks, self.chunk_bytes)
-            builder = RequestBuilder(pb.UnarchiveRequest, self.chunk_bytes)
-            return self._begin("Unarchive", builder, None, split, attempts, on_progress)
-
-        return AsyncResultStream(begin, self._attempts(), _is_replayable(chunks))
-
-    def _begin(
+    def _result(
         self,
         method: str,
-        builder: RequestBuilder[Any],
+        request: type[pb.CompressRequest | pb.UnarchiveRequest],
         settings: Settings | None,
-        source: SplitSource,
-        attempts: Attempts,
+        split: Splitter,
+        replayable: bool,
         on_progress: OnCallProgress | None,
-    ) -> _Attempt:
-        """Begin an attempt at the next server."""
-        start = builder.start(settings, source.raw)  # raises for what can't be sent, before there is a call
-        function = getattr(self._stubs[attempts.target()], method)
-        call = function(timeout=attempts.timeout(), metadata=self._metadata)
-        meter = Meter(on_progress, source.size)
-        writer = _Writer(call, builder, start, source.parts, meter)
-        return _Attempt(call, writer, ResponseReader(source.notices), meter)
+    ) -> AsyncResultStream:
+        """Begin the first attempt of a call that streams its result."""
+
+        def begin(source: SplitSource, attempts: Attempts) -> _Attempt:
+            builder: RequestBuilder[Any] = RequestBuilder(request, self.chunk_bytes)
+            start = builder.start(settings, source.raw)  # raises for what can't be sent, before there is a call
+            call = self._call(method, attempts)
+            meter = Meter(on_progress, source.size)
+            writer = _Writer(call, builder, start, source.parts, meter)
+            return _Attempt(call, writer, ResponseReader(source.notices), meter)
+
+        return AsyncResultStream(begin, split, self._attempts(), replayable)
 
     async def inspect(self, source: Input, **settings: Any) -> Source:
         """Inspect a source with `Client.inspect`, on a thread: a unary response can't carry a failure in band."""

@@ -51,6 +51,11 @@ class Connection(ABC):
     def _open_channel(self, target: str, options: list[tuple[str, int | str]]) -> Any:
         """Return a channel with `credentials`, or without TLS if there are none."""
 
+    def _call(self, method: str, attempts: Attempts, *requests: Any) -> Any:
+        """Call a method of the next server: begin a stream, or return a unary response."""
+        function = getattr(self._stubs[attempts.target()], method)
+        return function(*requests, timeout=attempts.timeout(), metadata=self._metadata)
+
     def _attempts(self) -> Attempts:
         return Attempts(self.timeout, self.retries, self._rotation)
 

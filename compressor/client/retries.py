@@ -12,9 +12,10 @@ from compressor.errors import BusyError, CallError, CompressorError
 FIRST_PAUSE_SECONDS = 0.1
 PAUSE_FACTOR = 4
 PAUSE_SECONDS_MAX = 5.0
+RETRY_AFTER_SECONDS_MAX = 600.0  # a service or a proxy that asks for more is not waited for
 STARTING = ("Connection refused", "backend unhealthy")  # in the text of a status: a server that starts, or drains
 
-ONCE = "not sent again, since the source can be read only once: pass bytes, a path or a list of chunks for that"
+NOT_REPLAYABLE = "not sent again, since the source can be read only once: pass bytes, a path or a list of chunks"
 
 
 class Attempts:
@@ -40,19 +41,24 @@ class Attempts:
         """Note that the server of this attempt sent something: metadata or a message."""
         self._rotation.answered(self._target)
 
+    def failed(self, error: CompressorError) -> None:
+        """Note the error of this attempt: other calls avoid a server whose connection was lost."""
+        if _is_lost(error):
+            self._rotation.lost(self._target)
+
     def timeout(self) -> float | None:
         """Return the seconds left for the next attempt; None: no limit."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
     def pause(self, error: CompressorError, replayable: bool) -> float:
-        """Return the seconds to wait before the next attempt. Raises `error` if there is none.
+        """Return the seconds to wait before the next attempt, after `failed`. Raises `error` if there is none.
 
         replayable  the source can be sent from its start; otherwise the error says that it can't
 
         A service that is busy says when to return. The pause then varies by half, so that clients that were rejected
         together do not return together; after a lost connection it varies from 0 ("full jitter").
         """
-        if not (isinstance(error, BusyError) or self._may_reconnect(error)) or self._made >= self._retries:
+        if not (_is_waited_for(error) or self._may_reconnect(error)) or self._made >= self._retries:
             raise error
         if isinstance(error, BusyError):
             pause = error.retry_after_seconds * random.uniform(1, 1.5)
@@ -62,7 +68,7 @@ class Attempts:
         if self._end is not None and time.monotonic() + pause >= self._end:
             raise error
         if not replayable:
-            _raise_once(error)
+            _raise_not_replayable(error)
         self._made += 1
         return pause
 
@@ -72,13 +78,21 @@ class Attempts:
         Any other failure of the first connection than that of a server that starts, such as that of a TLS handshake,
         would repeat itself.
         """
-        if not isinstance(error, CallError) or error.code != "UNAVAILABLE":
-            return False
-        return self._rotation.lost(self._target) or any(text in error.problem for text in STARTING)
+        return _is_lost(error) and (self._rotation.may_succeed() or any(text in str(error) for text in STARTING))
 
 
-def _raise_once(error: CompressorError) -> NoReturn:
+def _is_lost(error: CompressorError) -> bool:
+    """Return whether there was no connection, or it was lost."""
+    return isinstance(error, CallError) and error.code == "UNAVAILABLE"
+
+
+def _is_waited_for(error: CompressorError) -> bool:
+    """Return whether a service is busy for a time that makes sense: not negative, infinite or not a number."""
+    return isinstance(error, BusyError) and 0 <= error.retry_after_seconds <= RETRY_AFTER_SECONDS_MAX
+
+
+def _raise_not_replayable(error: CompressorError) -> NoReturn:
     if isinstance(error, BusyError):
-        raise BusyError(f"{error}; {ONCE}", error.retry_after_seconds)
+        raise BusyError(f"{error}; {NOT_REPLAYABLE}", error.retry_after_seconds)
     assert isinstance(error, CallError)
-    raise CallError(error.code, f"{error.problem}; {ONCE}")
+    raise CallError(error.code, f"{error.problem}; {NOT_REPLAYABLE}")

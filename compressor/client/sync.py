@@ -13,7 +13,7 @@ from compressor.client import transfer
 from compressor.client.connection import Connection
 from compressor.client.progress import Meter, OnCallProgress
 from compressor.client.retries import Attempts
-from compressor.client.transfer import Input, M, RequestBuilder, ResponseReader, SplitSource
+from compressor.client.transfer import Input, M, RequestBuilder, ResponseReader, SplitSource, Splitter
 from compressor.errors import CompressorError, IncompleteError
 from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
@@ -85,24 +85,23 @@ class _Attempt(NamedTuple):
     meter: Meter
 
 
-def _begin_no_more(attempts: Attempts) -> _Attempt:
-    raise RuntimeError("the stream is closed")
-
-
 class ResultStream:
     """The result of a call: an iterator of chunks, with `source` once it is known and `report` after the last chunk.
 
     Chunks followed by an error are invalid. Leaving the context before the end cancels the call.
     """
 
-    def __init__(self, begin: Callable[[Attempts], _Attempt], attempts: Attempts, replayable: bool) -> None:
+    def __init__(
+        self, begin: Callable[[SplitSource, Attempts], _Attempt], split: Splitter, attempts: Attempts, replayable: bool
+    ) -> None:
         self._begin = begin
+        self._split = split
         self._attempts = attempts
         self._replayable = replayable
-        self._has_given = False  # a chunk, after which the call can't be repeated
-        self._is_closed = False
+        self._has_returned_chunk = False  # then the call can't be repeated
+        self._closed = threading.Event()
         self._chunk = b""  # received together with the source
-        self._attempt = begin(attempts)
+        self._attempt = begin(split(), attempts)
 
     @property
     def _call(self) -> Any:
@@ -115,7 +114,7 @@ class ResultStream:
         chunk, self._chunk = self._chunk, b""
         while not chunk:
             chunk = self._pull()
-        self._has_given = True
+        self._has_returned_chunk = True
         return chunk
 
     def _pull(self) -> bytes:
@@ -142,17 +141,20 @@ class ResultStream:
 
     def _retry(self, failure: CompressorError) -> None:
         """Begin another attempt after a pause. Raises `failure`, or the error that caused it, if there is none."""
+        self._attempts.failed(failure)
         requests = self._attempt.requests
         if requests.reason is not None:
             raise requests.reason
-        if self._has_given:
+        if self._has_returned_chunk:
             raise failure
-        time.sleep(self._attempts.pause(failure, requests.abandon() or self._replayable))
-        if self._is_closed:  # by another thread, during the pause
+        if self._closed.wait(self._attempts.pause(failure, requests.abandon() or self._replayable)):
             raise failure
         self._chunk = b""
         requests.close()
-        self._attempt = self._begin(self._attempts)
+        self._attempt = self._begin(self._split(), self._attempts)
+        if self._closed.is_set():  # by another thread, which may have found only the attempt before this one
+            self.close()
+            raise failure
 
     def read(self) -> Result:
         """Return the whole result. Unlike iteration, it can repeat the call until it is complete."""
@@ -184,10 +186,10 @@ class ResultStream:
 
     def close(self) -> None:
         """Cancel the call, unless it has ended."""
-        self._is_closed = True
+        self._closed.set()
         self._call.cancel()
-        self._begin = _begin_no_more  # the other one has the source
         self._attempt.requests.close()
+        self._split = transfer.no_source  # free the source: the traceback of an error keeps the stream
 
     def __enter__(self) -> "ResultStream":
         return self
@@ -221,7 +223,7 @@ class Client(Connection):
 
         on_progress  called with a CallProgress after each message, on the thread that moves it: it must return soon
         """
-        with self._stream(source, Settings(**settings), None, on_progress) as stream:
+        with self.stream(source, Settings(**settings), on_progress=on_progress) as stream:
             return stream.read()
 
     def stream(
@@ -236,17 +238,9 @@ class Client(Connection):
 
         A call is retried as by `compress`, but not after the first chunk of the result was returned.
         """
-        return self._stream(chunks, settings or Settings(), raw, on_progress)
-
-    def _stream(
-        self, source: Any, settings: Settings, raw: Raw | None, on_progress: OnCallProgress | None
-    ) -> ResultStream:
-        def begin(attempts: Attempts) -> _Attempt:
-            split = transfer.split(source, self.chunk_bytes, settings, raw)
-            builder = RequestBuilder(pb.CompressRequest, self.chunk_bytes)
-            return self._begin("Compress", builder, settings, split, attempts, on_progress)
-
-        return ResultStream(begin, self._attempts(), inputs.is_replayable(source))
+        settings = settings or Settings()
+        split = transfer.splitter_of(chunks, self.chunk_bytes, settings, raw)
+        return self._result("Compress", pb.CompressRequest, settings, split, inputs.is_replayable(chunks), on_progress)
 
     def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again: bytes, a path, a binary file or chunks. Retries and errors are those of
@@ -256,41 +250,39 @@ class Client(Connection):
 
     def unarchive_stream(self, chunks: Input, *, on_progress: OnCallProgress | None = None) -> ResultStream:
         """Make the JPEG of an archive again, of chunks as they arrive. Use it as `stream`."""
+        split = transfer.splitter_of_file(chunks, self.chunk_bytes)
+        return self._result("Unarchive", pb.UnarchiveRequest, None, split, inputs.is_replayable(chunks), on_progress)
 
-        def begin(attempts: Attempts) -> _Attempt:
-            builder = RequestBuilder(pb.UnarchiveRequest, self.chunk_bytes)
-            split = transfer.split_file(chunks, self.chunk_bytes)
-            return self._begin("Unarchive", builder, None, split, attempts, on_progress)
-
-        return ResultStream(begin, self._attempts(), inputs.is_replayable(chunks))
-
-    def _begin(
+    def _result(
         self,
         method: str,
-        builder: RequestBuilder[Any],
+        request: type[pb.CompressRequest | pb.UnarchiveRequest],
         settings: Settings | None,
-        source: SplitSource,
-        attempts: Attempts,
+        split: Splitter,
+        replayable: bool,
         on_progress: OnCallProgress | None,
-    ) -> _Attempt:
-        """Begin an attempt at the next server."""
-        meter = Meter(on_progress, source.size)
-        requests = _Requests(builder, builder.all(settings, source), meter)
-        function = getattr(self._stubs[attempts.target()], method)
-        call = function(requests, timeout=attempts.timeout(), metadata=self._metadata)
-        return _Attempt(call, requests, ResponseReader(source.notices), meter)
+    ) -> ResultStream:
+        """Begin the first attempt of a call that streams its result."""
+
+        def begin(source: SplitSource, attempts: Attempts) -> _Attempt:
+            builder: RequestBuilder[Any] = RequestBuilder(request, self.chunk_bytes)
+            meter = Meter(on_progress, source.size)
+            requests = _Requests(builder, builder.all(settings, source), meter)
+            call = self._call(method, attempts, requests)
+            return _Attempt(call, requests, ResponseReader(source.notices), meter)
+
+        return ResultStream(begin, split, self._attempts(), replayable)
 
     def inspect(self, source: Input, **settings: Any) -> Source:
         """Return the source as the service recognizes it, and the memory it would reserve. Needs only the header."""
         checked = Settings(**settings)
+        split = transfer.splitter_of(source, self.chunk_bytes, checked)
         attempts, replayable = self._attempts(), inputs.is_replayable(source)
         while True:
-            split = transfer.split(source, self.chunk_bytes, checked)
             builder = RequestBuilder(pb.InspectRequest, self.chunk_bytes)
-            requests = _Requests(builder, builder.all(checked, split), Meter(None, None))
-            stub = self._stubs[attempts.target()]
+            requests = _Requests(builder, builder.all(checked, split()), Meter(None, None))
             try:
-                response = stub.Inspect(requests, timeout=attempts.timeout(), metadata=self._metadata)
+                response = self._call("Inspect", attempts, requests)
                 attempts.answered()
                 return wire.source_from_proto(response.source)
             except grpc.RpcError as error:
@@ -298,6 +290,9 @@ class Client(Connection):
                 if status.initial_metadata():
                     attempts.answered()
                 failure = transfer.error_of(error)
+            finally:
+                requests.close()
+            attempts.failed(failure)
             if requests.reason is not None:
                 raise requests.reason
             time.sleep(attempts.pause(failure, requests.abandon() or replayable))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NamedTuple, TypeAlias,
 
 import google_crc32c
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from compressor import inputs, wire
@@ -51,36 +52,49 @@ class SplitSource(NamedTuple):
     size: int | None = None
 
 
-def split(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = None) -> SplitSource:
-    """Split a source into chunks, or into raw tiles. A path is opened when the first chunk is read.
+Splitter: TypeAlias = Callable[[], SplitSource]  # splits the source of a call, for each attempt again
 
-    Raises UnsupportedError for a Pillow image that has already lost what `lossless` would keep.
+
+def splitter_of(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = None) -> Splitter:
+    """Return a function that splits a source into chunks, or into raw tiles.
+
+    A path is opened when the first chunk is read. A Pillow image is converted here, once for all attempts.
+    Raises UnsupportedError for one that has already lost what `lossless` would keep.
     """
     if raw is not None:
-        return SplitSource(raw, inputs.tiles_of(source))
+        return lambda: SplitSource(raw, inputs.tiles_of(source))
     kind = inputs.kind_of(source)
     if kind is Kind.ARRAY:
-        raw = raw_of(source, chunk_bytes)
-        return SplitSource(raw, tiles_of(source, raw), ready=True, size=source.nbytes)
+        return _splitter_of_samples(source, raw_of(source, chunk_bytes))
     if kind is Kind.PICTURE:
         from compressor import raster
 
         picture = raster.read_picture(source)
         settings.check_loss(picture.loss, settings.format_of_raw(picture.raw.channels).value)
         tiling = raw_of(picture.pixels, chunk_bytes)
-        raw = dataclasses.replace(picture.raw, tile_width=tiling.tile_width, tile_height=tiling.tile_height)
-        pixels = picture.pixels
-        return SplitSource(raw, tiles_of(pixels, raw), picture.notices, ready=True, size=pixels.nbytes)
-    return split_file(source, chunk_bytes)
+        tiled = dataclasses.replace(picture.raw, tile_width=tiling.tile_width, tile_height=tiling.tile_height)
+        return _splitter_of_samples(picture.pixels, tiled, picture.notices)
+    return splitter_of_file(source, chunk_bytes)
 
 
-def split_file(source: Any, chunk_bytes: int) -> SplitSource:
-    """Split a file into chunks as `split` does. Raises SettingsError for samples."""
+def _splitter_of_samples(pixels: Any, raw: Raw, notices: tuple[str, ...] = ()) -> Splitter:
+    return lambda: SplitSource(raw, tiles_of(pixels, raw), notices, ready=True, size=pixels.nbytes)
+
+
+def splitter_of_file(source: Any, chunk_bytes: int) -> Splitter:
+    """Return a function that splits a file into chunks, as `splitter_of` does. Raises SettingsError for samples."""
     kind = inputs.kind_of(source)
     if kind in (Kind.ARRAY, Kind.PICTURE):
         raise SettingsError("source", "has samples, must be a file")
     ready = kind in (Kind.BYTES, Kind.PATH)
-    return SplitSource(None, inputs.chunks_of(source, kind, chunk_bytes), ready=ready, size=_size_of(source, kind))
+    return lambda: SplitSource(
+        None, inputs.chunks_of(source, kind, chunk_bytes), ready=ready, size=_size_of(source, kind)
+    )
+
+
+def no_source() -> SplitSource:
+    """Return a source without parts: it takes the place of one that is no longer needed."""
+    return SplitSource(None, ())
 
 
 def _size_of(source: Any, kind: Kind) -> int | None:
@@ -237,16 +251,17 @@ class ResponseReader:
 def error_of(error: grpc.RpcError) -> CompressorError:
     """Return the error of a status, with its fields if the status has a Failure among its details.
 
-    A RetryInfo without a Failure, of a proxy, has the same meaning as one of the service.
+    A RetryInfo without a Failure, of a proxy, has the same meaning as one of the service. Details that can't be parsed
+    are ignored.
     """
     found = pb.Failure(code=error.code().value[0], message=error.details() or "no reason given")
     failure, retry = pb.Failure(), error_details_pb2.RetryInfo()
     trailing: Any = error.trailing_metadata()
-    for key, value in trailing or ():
-        if key == DETAILS:
-            for detail in status_pb2.Status.FromString(value).details:
-                if detail.Unpack(failure):
-                    return wire.error_from_failure(failure)
-                if detail.Unpack(retry):
-                    found.retry_after_seconds = retry.retry_delay.ToTimedelta().total_seconds()
+    details = [value for key, value in trailing or () if key == DETAILS]
+    with contextlib.suppress(DecodeError):
+        for detail in itertools.chain.from_iterable(status_pb2.Status.FromString(one).details for one in details):
+            if detail.Unpack(failure):
+                return wire.error_from_failure(failure)
+            if detail.Unpack(retry):
+                found.retry_after_seconds = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
     return wire.error_from_failure(found)

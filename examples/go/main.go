@@ -45,8 +45,8 @@ func main() {
 	effort := flag.String("effort", "", "fast, balanced or best")
 	flag.Usage = func() { fmt.Fprintln(os.Stderr, usage); flag.PrintDefaults() }
 	flag.Parse()
-	number, known := pb.Effort_value["EFFORT_"+strings.ToUpper(*effort)]
-	if flag.NArg() != 2 || (*effort != "" && !known) {
+	number := pb.Effort_value["EFFORT_"+strings.ToUpper(*effort)] // 0, EFFORT_UNSPECIFIED, if there is no such effort
+	if flag.NArg() != 2 || *quality > 100 || (*effort != "" && number == 0) {
 		flag.Usage()
 		os.Exit(2)
 	}

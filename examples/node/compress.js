@@ -14,6 +14,7 @@ import protoLoader from "@grpc/proto-loader";
 
 const PROTO = fileURLToPath(new URL("compressor.proto", import.meta.url));
 const CHUNK_BYTES = 256 * 1024;
+const EFFORTS = ["fast", "balanced", "best"];
 const USAGE = "usage: node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced|best]";
 
 function parsed() {
@@ -23,6 +24,9 @@ function parsed() {
       allowPositionals: true,
       options: { address: { ...text, default: "127.0.0.1:50051" }, quality: text, effort: text },
     });
+    const { quality, effort } = values;
+    if (quality !== undefined && !/^([1-9]\d?|100)$/.test(quality)) throw new Error("--quality is a whole number from 1 to 100");
+    if (effort !== undefined && !EFFORTS.includes(effort)) throw new Error(`--effort is one of ${EFFORTS.join(", ")}`);
     if (positionals.length === 2) return { ...values, source: positionals[0], target: positionals[1] };
     console.error(USAGE);
   } catch (error) {

@@ -15,7 +15,10 @@ from compressor.client import Client
 from compressor.memory import Resources
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.service.fake_pipeline import Counts, counted, fake_codec, file_of
+from tests.service.flaky import flaky
 from tests.service.running import Running
+
+__all__ = ["flaky"]
 
 PIPELINES = ["fake"] + (["pipeline"] if importlib.util.find_spec("compressor.pipeline") else [])
 

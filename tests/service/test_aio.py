@@ -1,16 +1,19 @@
 """The asynchronous client against a real server."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import grpc
 import numpy as np
 import pytest
 
 from compressor.client import AsyncClient
+from compressor.client.aio import AsyncResultStream
 from compressor.errors import BusyError, CallError, FormatError, SettingsError
-from compressor.settings import Format, Report, Result, Settings, Source
+from compressor.settings import Format, Report, Result, Settings, Source, Tile
 from tests.service.fake_pipeline import file_of
 
 T = TypeVar("T")
@@ -93,6 +96,62 @@ def test_an_error_of_the_callers_iterator_is_raised_unchanged(service: Any) -> N
         run(main())
     with pytest.raises(FileNotFoundError):
         run(missing(service))
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("gone"), asyncio.InvalidStateError("gone"), grpc.aio.UsageError("gone")], ids=repr
+)
+def test_an_error_of_the_source_ends_the_call_at_once_whatever_it_is(fake: Any, error: Exception) -> None:
+    """Some are of the kinds that gRPC raises for a call that has ended."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"FAKEhalf"
+        raise error
+
+    with pytest.raises(type(error), match="gone"):
+        run(sent(fake, chunks()))
+
+
+def test_parts_of_a_wrong_type_end_the_call_at_once(fake: Any) -> None:
+    async def text() -> AsyncIterator[Any]:
+        yield "FAKEhalf"
+
+    async def tiles() -> AsyncIterator[Any]:
+        yield Tile(0, 0, b"pixel")
+
+    with pytest.raises(SettingsError, match="source: yields str, must yield chunks of bytes"):
+        run(sent(fake, text()))
+    with pytest.raises(ValueError, match="tile"):
+        run(unarchived(fake, tiles()))
+
+
+def test_a_source_that_is_canceled_cancels_the_call(fake: Any) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"FAKEhalf"
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        run(sent(fake, chunks()))
+
+
+async def sent(service: Any, chunks: AsyncIterator[Any]) -> Result:
+    async with AsyncClient(service.address, timeout=30) as client:
+        return await read_at_once(client.stream(chunks))
+
+
+async def unarchived(service: Any, chunks: AsyncIterator[Any]) -> Result:
+    async with AsyncClient(service.address, timeout=30) as client:
+        return await read_at_once(client.unarchive_stream(chunks))
+
+
+async def read_at_once(stream: AsyncResultStream) -> Result:
+    """Read a stream whose source fails. Nothing but the client ends the call before its time limit, 30 s."""
+    started = time.monotonic()
+    try:
+        async with stream:
+            return await stream.read()
+    finally:
+        assert time.monotonic() - started < 15
 
 
 async def missing(service: Any) -> None:

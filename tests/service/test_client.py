@@ -1,6 +1,7 @@
 """The synchronous client against a real server."""
 
 import io
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from compressor.client import Client, health
+from compressor.client.retries import Attempts
 from compressor.errors import BusyError, CallError, FormatError, SettingsError
 from compressor.settings import Delivery, Format, Outcome, Settings
+from tests.service.running import eventually
 
 
 def test_the_same_bytes_come_back_whatever_carries_them(client: Any, service: Any, tmp_path: Path) -> None:
@@ -76,6 +79,24 @@ def test_inspect_describes_an_image(client: Any, service: Any) -> None:
     assert source.reserved_bytes > 0
 
 
+def test_an_inspected_file_is_closed_even_while_its_error_is_kept(flaky: Any, tmp_path: Path) -> None:
+    """The traceback of the error refers to what was sent, here the first message of many."""
+    service, address = flaky(0)
+    service.before_sending = next
+    path = tmp_path / "image"
+    path.write_bytes(bytes(32 << 20))
+
+    with Client(address, timeout=60, retries=0) as client:
+        with pytest.raises(CallError, match="UNAVAILABLE") as caught:
+            client.inspect(path)
+        assert eventually(lambda: str(path) not in open_files(), 20)
+    assert caught.traceback
+
+
+def open_files() -> list[str]:
+    return [os.path.realpath(one) for one in Path("/proc/self/fd").iterdir()]
+
+
 def test_a_broken_image_is_an_error_with_its_place(client: Any, service: Any) -> None:
     with pytest.raises(FormatError) as caught:
         client.compress(service.broken)
@@ -116,7 +137,13 @@ def test_a_missing_file_is_a_file_not_found_error(client: Any) -> None:
 
 def test_a_busy_service_is_retried(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("time.sleep", pauses.append)
+    pause = Attempts.pause
+
+    def noted(*arguments: Any) -> float:
+        pauses.append(pause(*arguments))
+        return 0.0
+
+    monkeypatch.setattr(Attempts, "pause", noted)
     with Client(fake.address, retries=3) as client, pytest.raises(BusyError) as caught:
         client.compress(b"FAKEbusy")
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from compressor.client import AsyncClient, Client
-from compressor.client.transfer import RequestBuilder, split
+from compressor.client.transfer import RequestBuilder, splitter_of
 from compressor.settings import Settings
 from compressor.v1 import compressor_pb2 as pb
 from tests.service.fake_pipeline import file_of
@@ -98,7 +98,7 @@ def test_messages_are_joined_unless_a_part_has_to_be_waited_for(source: Any, exp
     builder = RequestBuilder(pb.CompressRequest, CHUNK_BYTES)
     settings = Settings()
 
-    messages = list(builder.all(settings, split(source, CHUNK_BYTES, settings)))
+    messages = list(builder.all(settings, splitter_of(source, CHUNK_BYTES, settings)()))
 
     assert [sorted(fields_of(message)) for message in messages] == [sorted(names) for names in expected]
     parts = [message.parts if message.HasField("parts") else message for message in messages]

@@ -45,11 +45,6 @@ def jpeg() -> bytes:
     return sink.getvalue()
 
 
-def test_the_example_has_the_current_proto() -> None:
-    """`make proto` copies it."""
-    assert (NODE / "compressor.proto").read_bytes() == (ROOT / "proto/compressor/v1/compressor.proto").read_bytes()
-
-
 def test_a_photograph_comes_back_smaller(real: Service, tmp_path: Path, command: Command) -> None:
     source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
     source.write_bytes(jpeg())
@@ -127,9 +122,22 @@ def test_a_signal_leaves_no_file(fake: Service, tmp_path: Path, command: Command
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_a_wrong_option_is_a_usage_error(command: Command) -> None:
-    done = run(command("in.jpg", "out.jpg", "--sharpness", "3"))
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--sharpness", "3", "Unknown option '--sharpness'"),
+        ("--effort", "turbo", "--effort is one of fast, balanced, best"),
+        ("--effort", "unspecified", "--effort is one of fast, balanced, best"),
+        ("--effort", "", "--effort is one of fast, balanced, best"),
+        ("--quality", "80.7", "--quality is a whole number from 1 to 100"),
+        ("--quality", "abc", "--quality is a whole number from 1 to 100"),
+        ("--quality", "0", "--quality is a whole number from 1 to 100"),
+        ("--quality", "101", "--quality is a whole number from 1 to 100"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(command: Command, option: str, value: str, problem: str) -> None:
+    done = run(command("in.jpg", "out.jpg", option, value))
 
     assert done.returncode == 2
-    assert "Unknown option '--sharpness'" in done.stderr
+    assert done.stderr.startswith(f"compress.js: {problem}")
     assert "usage: node compress.js IN OUT" in done.stderr

@@ -11,96 +11,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import google_crc32c
 import grpc
 import pytest
-from google.protobuf import any_pb2, duration_pb2
-from google.rpc import error_details_pb2, status_pb2
+from PIL import Image
 
-from compressor import wire
-from compressor.client import AsyncClient, CallProgress, Client, retries
-from compressor.client.addresses import AVOIDED_SECONDS, Rotation, targets_of
-from compressor.client.retries import Attempts
-from compressor.errors import BusyError, CallError, SettingsError
-from compressor.inputs import Repeatable
-from compressor.settings import Outcome, Path, Report, Result
-from compressor.v1 import compressor_pb2 as pb
-from compressor.v1 import compressor_pb2_grpc as rpc
+from compressor import raster
+from compressor.client import AsyncClient, CallProgress, Client, addresses
+from compressor.errors import CallError
+from compressor.inputs import Replayable
+from compressor.settings import Result
 from tests.service.conftest import Service
 from tests.service.fake_pipeline import fake_codec
+from tests.service.flaky import RESULT
 from tests.service.lossy_proxy import LossyProxy
 from tests.service.running import Running, free_port
-
-RESULT = b"result"
-REPORT = Report(
-    outcome=Outcome.COMPRESSED,
-    bytes_in=5,
-    bytes_out=len(RESULT),
-    source_format="fake",
-    format="jpeg",
-    width=2,
-    height=2,
-    path=Path.PIXELS,
-    encodings=1,
-    settings_digest="",
-)
-
-
-class Flaky(rpc.CompressorServiceServicer):
-    """A server that breaks its first calls off: with UNAVAILABLE, as gRPC does when it loses a connection.
-
-    breaks  for each of the first calls, how many responses (source, chunk, report) it sends before that
-    """
-
-    def __init__(self, breaks: list[int], code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
-        self.breaks = breaks
-        self.calls = 0
-        self.code = code
-        self.before_sending: Callable[[Any], object] = list  # called with the upload
-
-    def Compress(self, requests: Any, context: Any) -> Iterator[pb.CompressResponse]:
-        responses = [
-            pb.CompressResponse(source=pb.Source(format="fake", width=2, height=2)),
-            pb.CompressResponse(chunk=RESULT),
-            pb.CompressResponse(report=wire.report_to_proto(REPORT, len(RESULT), google_crc32c.value(RESULT))),
-        ]
-        self.calls += 1
-        sent = self.breaks.pop(0) if self.breaks else len(responses)
-        context.send_initial_metadata((("compressor-version", "1"),))
-        self.before_sending(requests)
-        yield from responses[:sent]
-        if sent < len(responses):
-            context.abort(self.code, "Socket closed")
-
-    def Unarchive(self, requests: Any, context: Any) -> Iterator[pb.UnarchiveResponse]:
-        raise NotImplementedError
-
-    def Inspect(self, requests: Any, context: Any) -> pb.InspectResponse:
-        self.calls += 1
-        context.send_initial_metadata((("compressor-version", "1"),))
-        if self.breaks.pop(0) == 0:
-            context.abort(self.code, "Socket closed")
-        return pb.InspectResponse(source=pb.Source(format="fake"))
-
-
-@pytest.fixture
-def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Flaky, str]]]:
-    """Return a function that starts such a server. Pauses take no time."""
-    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.0)
-    servers: list[grpc.Server] = []
-
-    def start(*breaks: int, **options: Any) -> tuple[Flaky, str]:
-        service = Flaky(list(breaks), **options)
-        server = grpc.server(ThreadPoolExecutor(4))
-        rpc.add_CompressorServiceServicer_to_server(service, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        servers.append(server)
-        return service, f"127.0.0.1:{port}"
-
-    yield start
-    for server in servers:
-        server.stop(None)
 
 
 def compress(address: Any, source: Any, **options: Any) -> Result:
@@ -128,6 +52,25 @@ def test_a_call_is_repeated_until_its_result_is_complete(flaky: Any, send: Calla
     assert service.calls == 4
 
 
+def test_unarchive_is_repeated_until_its_result_is_complete(flaky: Any) -> None:
+    service, address = flaky(0, 1, 2)
+
+    with Client(address, timeout=20) as client:
+        assert client.unarchive(b"archive").data == RESULT
+    assert service.calls == 4
+
+
+def test_an_asynchronous_unarchive_is_repeated_until_its_result_is_complete(flaky: Any) -> None:
+    service, address = flaky(0, 1, 2)
+
+    async def main() -> Result:
+        async with AsyncClient(address, timeout=20) as client:
+            return await client.unarchive(b"archive")
+
+    assert asyncio.run(main()).data == RESULT
+    assert service.calls == 4
+
+
 def test_progress_begins_again_with_each_attempt(flaky: Any) -> None:
     _, address = flaky(2)
     seen: list[CallProgress] = []
@@ -139,16 +82,16 @@ def test_progress_begins_again_with_each_attempt(flaky: Any) -> None:
 
 
 @both
-def test_chunks_that_can_be_read_again_are_sent_again(flaky: Any, send: Callable[..., Result]) -> None:
+def test_replayable_chunks_are_sent_again(flaky: Any, send: Callable[..., Result]) -> None:
     service, address = flaky(0, 2)
-    begun: list[int] = []
+    begun: list[None] = []
 
     def chunks() -> Iterator[bytes]:
-        begun.append(service.calls)
+        begun.append(None)
         yield b"image"
 
-    assert send(address, Repeatable(chunks)).data == RESULT
-    assert begun[-1] == service.calls == 3
+    assert send(address, Replayable(chunks)).data == RESULT
+    assert len(begun) == service.calls == 3, "the server reads each upload to its end"
 
 
 @both
@@ -243,39 +186,25 @@ def test_an_asynchronous_iterator_that_was_read_is_not_sent_again(flaky: Any) ->
     assert service.calls == 1
 
 
-def test_a_stream_that_is_closed_during_a_pause_is_not_repeated(flaky: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    service, address = flaky(0)
-    with Client(address, timeout=20) as client:
-        stream = client.stream([b"image"])
-        monkeypatch.setattr("time.sleep", lambda seconds: stream.close())
-        with pytest.raises(CallError, match="UNAVAILABLE"):
-            next(stream)
-    assert service.calls == 1
+def test_a_picture_is_converted_once_for_all_attempts(flaky: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the asynchronous client on a thread."""
+    threads: list[threading.Thread] = []
+    read_picture = raster.read_picture
 
+    def noted(image: Image.Image) -> Any:
+        threads.append(threading.current_thread())
+        return read_picture(image)
 
-def test_an_asynchronous_stream_that_is_closed_during_a_pause_is_not_repeated(
-    flaky: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service, address = flaky(0)
-
-    async def main() -> None:
-        async with AsyncClient(address, timeout=20) as client:
-            stream = client.stream([b"image"])
-            pauses = asyncio.Event()
-
-            def drawn(low: float, high: float) -> float:
-                pauses.set()
-                return 0.3
-
-            monkeypatch.setattr("random.uniform", drawn)
-            reading = asyncio.create_task(anext(stream))
-            await pauses.wait()
-            await stream.close()
-            await reading
-
-    with pytest.raises(CallError, match="UNAVAILABLE"):
-        asyncio.run(main())
-    assert service.calls == 1
+    monkeypatch.setattr(raster, "read_picture", noted)
+    service, address = flaky(0, 1)
+    assert compress(address, Image.new("RGB", (64, 64))).data == RESULT
+    assert service.calls == 3
+    assert threads == [threading.main_thread()]
+    service.breaks = [0, 1]
+    assert compress_async(address, Image.new("RGB", (64, 64))).data == RESULT
+    assert service.calls == 6
+    assert len(threads) == 2
+    assert threads[1] is not threading.main_thread()
 
 
 def test_inspect_is_repeated(flaky: Any) -> None:
@@ -338,97 +267,66 @@ def test_a_server_that_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
             assert [result.result(20).report.bytes_in for result in results] == [8, 8]
 
 
+@pytest.fixture
+def long_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a server whose connection was lost be avoided for longer than a test takes."""
+    monkeypatch.setattr(addresses, "AVOIDED_SECONDS", 600.0)
+
+
+@pytest.mark.usefixtures("long_avoided")
 def test_a_server_that_lost_its_connection_is_avoided(flaky: Any) -> None:
-    """One of many calls, each second, finds out that it is still gone."""
     (service, address), (broken, gone) = flaky(), flaky(*[0] * 20)
     with Client([gone, address], timeout=20) as client:
         for _ in range(10):
             client.compress(b"image")
 
-    assert broken.calls <= 2
+    assert broken.calls == 1
     assert service.calls == 10
 
 
-def test_targets_take_turns() -> None:
-    rotation = Rotation(3)
-    assert [rotation.take() for _ in range(4)] == [0, 1, 2, 0]
-    rotation.lost(1)
-    assert [rotation.take() for _ in range(3)] == [2, 0, 2]
-    rotation.lost(0)
-    rotation.lost(2)
-    assert rotation.take() == 1, "all are avoided: the one that failed first"
-    assert rotation.lost(1) is False, "no target has answered, and none is left to try"
-    rotation.answered(2)
-    assert rotation.take() == 2
-    assert rotation.lost(2) is True
+@pytest.mark.usefixtures("long_avoided")
+def test_a_server_that_lost_its_connection_after_a_chunk_is_avoided(flaky: Any) -> None:
+    """That call is not retried, but the next one goes to the other server."""
+    (broken, gone), (_, address) = flaky(2, *[0] * 20), flaky()
+    with Client([gone, address], timeout=20, retries=0) as client:
+        with client.stream([b"image"]) as stream, pytest.raises(CallError, match="UNAVAILABLE"):
+            list(stream)
+        for _ in range(3):
+            client.compress(b"image")
+
+    assert broken.calls == 1
 
 
-def test_a_target_is_tried_again_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    rotation = Rotation(2)
-    rotation.lost(0)
-    assert {rotation.take() for _ in range(4)} == {1}
-    now += AVOIDED_SECONDS
-    assert {rotation.take() for _ in range(4)} == {0, 1}
+@pytest.mark.usefixtures("long_avoided")
+def test_a_server_that_lost_its_connection_after_a_chunk_is_avoided_by_an_asynchronous_client(flaky: Any) -> None:
+    (broken, gone), (_, address) = flaky(2, *[0] * 20), flaky()
+
+    async def main() -> None:
+        async with AsyncClient([gone, address], timeout=20, retries=0) as client:
+            async with client.stream([b"image"]) as stream:
+                with pytest.raises(CallError, match="UNAVAILABLE"):
+                    _ = [chunk async for chunk in stream]
+            for _ in range(3):
+                await client.compress(b"image")
+
+    asyncio.run(main())
+    assert broken.calls == 1
 
 
-def test_pauses_grow_with_full_jitter_and_stop_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[float] = []
+@pytest.mark.usefixtures("long_avoided")
+def test_a_server_that_lost_its_connection_is_avoided_by_the_next_inspect(flaky: Any) -> None:
+    """The caller's iterator has raised an error, too, so that the call is not retried."""
+    (broken, gone), (service, address) = flaky(0), flaky(1, 1)
+    broken.before_sending = list  # wait for the end of the upload
 
-    def smallest(low: float, high: float) -> float:
-        assert low == 0
-        limits.append(high)
-        return low
+    def chunks() -> Iterator[bytes]:
+        yield b"image"
+        raise KeyError("the disk is gone")
 
-    monkeypatch.setattr("random.uniform", smallest)
-    error = CallError("UNAVAILABLE", "Connection refused")
+    with Client([gone, address], timeout=20) as client:
+        with pytest.raises(KeyError):
+            client.inspect(chunks())
+        for _ in range(2):
+            client.inspect(b"image")
 
-    attempts = Attempts(None, 5, Rotation(1))
-    for _ in range(5):
-        attempts.target()
-        attempts.pause(error, replayable=True)
-    with pytest.raises(CallError):
-        attempts.pause(error, replayable=True)
-    assert limits == pytest.approx([0.1, 0.4, 1.6, 5, 5])
-
-    monkeypatch.undo()
-    with pytest.raises(BusyError):
-        Attempts(1, 5, Rotation(1)).pause(BusyError("full", 1), replayable=True)
-
-
-def test_the_retry_info_of_a_proxy_is_taken_like_that_of_the_service() -> None:
-    """It has no Failure, which the service adds."""
-    retry = any_pb2.Any()
-    retry.Pack(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(nanos=250_000_000)))
-    status = status_pb2.Status(code=14, message="busy", details=[retry])
-    details = (("grpc-status-details-bin", status.SerializeToString()),)
-    error = grpc.aio.AioRpcError(
-        grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(*details), details="busy"
-    )
-    from compressor.client import transfer
-
-    found = transfer.error_of(error)
-
-    assert isinstance(found, BusyError)
-    assert found.retry_after_seconds == 0.25
-
-
-@pytest.mark.parametrize(
-    ("address", "targets"),
-    [
-        ("a:1", ["a:1"]),
-        ("a:1, b:2", ["a:1", "b:2"]),
-        (["a:1", "dns:///b:2"], ["a:1", "dns:///b:2"]),
-        ("ipv4:10.0.0.1:1,10.0.0.2:1", ["ipv4:10.0.0.1:1,10.0.0.2:1"]),
-        ("[::1]:1,[::2]:1", ["[::1]:1", "[::2]:1"]),
-    ],
-)
-def test_addresses_are_targets(address: Any, targets: list[str]) -> None:
-    assert targets_of(address) == targets
-
-
-@pytest.mark.parametrize("address", ["", "a:1,", [], ["a:1", ""]])
-def test_an_empty_address_is_refused(address: Any) -> None:
-    with pytest.raises(SettingsError, match="address: is empty"):
-        Client(address)
+    assert (broken.calls, service.calls) == (1, 2)
