@@ -346,7 +346,7 @@ def attacked() -> attacks.AttackedResult:
         ("wrong results", {"wrong": 1}),
         ("all calls ended", {"reclaimed": None}),
         ("resident memory", {"memory": ServerMemory(MIB, 400 * MIB, MIB, None, False, False)}),
-        ("memory after", {"memory": ServerMemory(MIB, MIB, None, None, False, False)}),
+        ("memory 10 s after", {"memory": ServerMemory(MIB, MIB, None, None, False, False)}),
     ],
 )
 def test_an_attack_misses_each_goal(attacked: attacks.AttackedResult, name: str, values: dict[str, Any]) -> None:
