@@ -28,7 +28,7 @@ from compressor.metrics import Account
 from compressor.service import request_id
 from compressor.service.calls import admitted_call, keep_pace, with_footprint
 from compressor.service.http.exchange import ClientGoneError, Exchange, HeaderField
-from compressor.service.http.parameters import Query, parse_query
+from compressor.service.http.parameters import TIMEOUT_FIELD, Query, parse_query
 from compressor.service.http.problem import RequestError, failure_of, reason_of, rejection_of, respond_problem
 from compressor.service.observation import CallObserver
 from compressor.service.tenants import Tenants, current_tenant
@@ -36,7 +36,6 @@ from compressor.settings import VERSION, Delivery, Report, Settings
 from compressor.sniff import MEDIA_TYPES, PREFIX, sniff
 from compressor.v1 import compressor_pb2 as pb
 
-TIMEOUT = "compressor-timeout"
 REPORT = "compressor-report"
 REPORT_BYTES_MAX = 6 << 10  # of the JSON in that field, which base64 makes a third longer
 TEXT_CHARACTERS_MAX, NOTICES_MAX = 200, 30  # of a report that is too long
@@ -93,7 +92,7 @@ class ImageRequests:
             if self._tenants is not None and current_tenant.get() is None:
                 raise RequestError(401, code_pb2.UNAUTHENTICATED, "needs `Authorization: Bearer TOKEN`", CHALLENGE)
             check_content(exchange)
-            query = parse_query(exchange.query, exchange.header("accept"), may_report=may_report)
+            query = parse_query(exchange.query, exchange.metadata, exchange.header("accept"), may_report=may_report)
             async with self._call(work, query, exchange, account) as call:
                 answer = await deliver(call, query, exchange, account)
             if answer is not None:  # the call is over: nobody need wait for a client that does not read this
@@ -260,7 +259,7 @@ def check_content(exchange: Exchange) -> None:
 
 def timeout_of(exchange: Exchange) -> float | None:
     """Return the seconds that the client waits for the response; None: no limit."""
-    text = exchange.header(TIMEOUT)
+    text = exchange.header(TIMEOUT_FIELD)
     if text is None:
         return None
     try:
@@ -268,7 +267,7 @@ def timeout_of(exchange: Exchange) -> float | None:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise SettingsError(TIMEOUT, f"is {text!r:.40}, must be a positive number of seconds")
+        raise SettingsError(TIMEOUT_FIELD, f"is {text!r:.40}, must be a positive number of seconds")
     return seconds
 
 

@@ -64,6 +64,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "compressor",
             "version": VERSION,
+            "description": "A parameter of a query may be a header field: `Compressor-Max-Bytes` is `max_bytes`.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {

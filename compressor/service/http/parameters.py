@@ -1,7 +1,7 @@
-"""Settings from the query and the Accept field of a request."""
+"""Settings from the query and the header fields of a request."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +15,9 @@ from compressor.settings import ENUMS, Settings
 QUERY_BYTES_MAX = 8192
 YES_AND_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 REPORT = "report"
+# Of the header fields that are settings, too: `Compressor-Max-Bytes` is `max_bytes`. Names of fields are in lower case.
+FIELD_PREFIX = "compressor-"
+TIMEOUT_FIELD = "compressor-timeout"
 
 
 def _yes_or_no(text: str) -> bool:
@@ -112,35 +115,46 @@ class Query:
     report_only: bool
 
 
-def parse_query(query: bytes, accept: str | None, *, may_report: bool) -> Query:
-    """Return what a query and an Accept field ask for. Raise SettingsError for anything that is not understood.
+def parse_query(query: bytes, fields: Iterable[tuple[str, str]], accept: str | None, *, may_report: bool) -> Query:
+    """Return what a query and a header ask for. Raise SettingsError for anything that is not understood.
 
+    fields      names, in lower case, and values of the header fields
+    accept      value of the Accept field; None: there is none
     may_report  `report` is a parameter, too
     """
-    values: dict[str, Any] = {}
-    report_only = False
     if len(query) > QUERY_BYTES_MAX:
         raise SettingsError("query", f"has {len(query)} bytes, at most {QUERY_BYTES_MAX} are read")
-    for name, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if name in values or (name == REPORT and report_only):
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    given += [
+        (name.removeprefix(FIELD_PREFIX).replace("-", "_"), text)
+        for name, text in fields
+        if name.startswith(FIELD_PREFIX) and name != TIMEOUT_FIELD
+    ]
+    texts: dict[str, str] = {}
+    for name, text in given:
+        if name in texts:
             raise SettingsError(name, "is given twice")
-        if name == REPORT and may_report:
-            if text != "json":
-                raise SettingsError(name, f"is {text!r:.80}, must be json")
-            report_only = True
-        elif name in PARAMETERS:
-            try:
-                values[name] = PARAMETERS[name].read(text)
-            except ValueError as error:
-                raise SettingsError(name, f"is {text!r:.80}, {error}") from None
-        else:
-            known = ", ".join([*PARAMETERS, *([REPORT] if may_report else [])])
-            raise SettingsError(f"{name:.80}", f"is not a parameter; the parameters are {known}")
-    return Query(_negotiated(values, accept), report_only)
+        texts[name] = text
+    report = texts.pop(REPORT, None) if may_report else None
+    if report not in (None, "json"):
+        raise SettingsError(REPORT, f"is {report!r:.80}, must be json")
+    values = {name: _value(name, text, may_report) for name, text in texts.items()}
+    return Query(_negotiated(values, accept), report is not None)
+
+
+def _value(name: str, text: str, may_report: bool) -> Any:
+    """Return the value of a setting from its text."""
+    if name not in PARAMETERS:
+        known = ", ".join([*PARAMETERS, *([REPORT] if may_report else [])])
+        raise SettingsError(f"{name:.80}", f"is not a parameter; the parameters are {known}")
+    try:
+        return PARAMETERS[name].read(text)
+    except ValueError as error:
+        raise SettingsError(name, f"is {text!r:.80}, {error}") from None
 
 
 def _negotiated(values: dict[str, Any], accept: str | None) -> Settings:
-    """Return the settings. The Accept field counts if the query does not name the format, or leaves it to `auto`."""
+    """Return the settings. The Accept field counts if no format is named, or `auto`."""
     is_open = values.get("format", "auto") == "auto" and "accept" not in values and not values.get("archive")
     if accept is None or not is_open or not names_image_types(accept):
         return Settings(**values)

@@ -39,6 +39,14 @@ def test_a_result_is_that_of_the_library_and_its_report_comes_first(peer: RawPee
     assert len(answer.fields["compressor-report"]) <= 8192
 
 
+def test_settings_are_header_fields_too(peer: RawPeer) -> None:
+    fields = ["Compressor-Quality: 70", "compressor-background: 255,255,255", "Compressor-Min-Saving: 5%"]
+    answer = peer.request("/v1/compress?format=jpeg", SMALL, *fields)
+    expected = compressor.compress(SMALL, format="jpeg", quality=70, background=(255, 255, 255), min_saving=0.05)
+
+    assert (answer.status, answer.body) == (200, expected.data)
+
+
 def test_a_body_in_chunks_gives_the_same_result(peer: RawPeer) -> None:
     peer.begin("/v1/compress?quality=70", None)
     for start in range(0, len(SMALL), 1000):

@@ -48,6 +48,12 @@ def test_a_wrong_query_is_named(peer: RawPeer, query: str, field: str, text: str
     assert text in answer.json["detail"]
 
 
+def test_a_setting_in_the_query_and_in_the_header_is_given_twice(peer: RawPeer) -> None:
+    answer = peer.request("/v1/compress?quality=70", SMALL, "Compressor-Quality: 70")
+
+    assert (answer.status, answer.json["field"], answer.json["detail"]) == (400, "quality", "quality: is given twice")
+
+
 def test_inspect_has_no_report(peer: RawPeer) -> None:
     assert peer.request("/v1/inspect?report=json", SMALL).status == 400
 
@@ -60,6 +66,9 @@ def test_inspect_has_no_report(peer: RawPeer) -> None:
         ("Compressor-Timeout: soon", 400),
         ("Compressor-Timeout: -1", 400),
         ("Compressor-Timeout: inf", 400),
+        ("Compressor-Quality: high", 400),
+        ("Compressor-Qualiti: 70", 400),
+        ("Compressor-Quality: 70\r\nCompressor-Quality: 80", 400),
         ("Accept: image/gif", 406),
         ("Accept: image/png;q=high", 406),
     ],
