@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 ENERGY_UNITS = ((1.0, "J"), (3.6e3, "Wh"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"))
-FORMAT_TITLES = {"webp": "WebP", "jp2": "JPEG 2000", "jxl": "JPEG XL"}  # the others are abbreviations
+FORMAT_TITLES = {"webp": "WebP", "jp2": "JPEG 2000", "jxl": "JPEG XL", "raw": "samples"}  # the others are abbreviations
 SIZE_UNITS = {"": 1, "b": 1}
 SIZE_UNITS |= {f"{prefix}ib": 1 << 10 * power for power, prefix in enumerate("kmgt", 1)}
 SIZE_UNITS |= {f"{prefix}b": 10 ** (3 * power) for power, prefix in enumerate("kmgt", 1)}

@@ -12,10 +12,38 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from compressor.errors import SettingsError
 from compressor.settings import Tile
+
+if TYPE_CHECKING:
+    import numpy
+
+
+class BinaryReader(Protocol):
+    """A binary file, of which only `read` is used."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class PillowImage(Protocol):
+    """An image of Pillow's, which is not imported for its type alone."""
+
+    info: dict[str | tuple[int, int], Any]
+
+    @property
+    def mode(self) -> str: ...
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def getexif(self) -> Any: ...
+
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+FileInput: TypeAlias = str | os.PathLike[str] | BytesLike | BinaryReader | Iterable[BytesLike]
+Input: TypeAlias = "FileInput | numpy.ndarray[Any, Any] | PillowImage"
 
 ACCEPTED = "must be bytes, a path, a binary file, a NumPy array, a Pillow image, or chunks of bytes"
 

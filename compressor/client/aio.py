@@ -20,10 +20,11 @@ from compressor.client.connection import Connection
 from compressor.client.progress import Meter, OnCallProgress
 from compressor.client.retries import Attempts
 from compressor.client.sync import Client
-from compressor.client.transfer import BytesLike, Input, RequestBuilder, ResponseReader, SplitSource, Splitter
+from compressor.client.transfer import RequestBuilder, ResponseReader, SplitSource, Splitter
 from compressor.errors import CallError, CompressorError, IncompleteError
-from compressor.inputs import Kind
-from compressor.settings import Raw, Report, Result, Settings, Source, Tile
+from compressor.inputs import BytesLike, FileInput, Input, Kind
+from compressor.results import Result
+from compressor.settings import Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
 LOST = "Internal error from Core"  # details of such a status
@@ -251,7 +252,7 @@ class AsyncClient(Connection):
             return grpc.aio.insecure_channel(target, options)
         return grpc.aio.secure_channel(target, self.credentials, options)
 
-    async def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
+    async def compress(self, source: "Input", *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
         """Compress a source as `Client.compress` does. A Pillow image is converted on a thread."""
         checked = Settings(**settings)
         if not isinstance(source, AsyncIterable) and inputs.kind_of(source) is Kind.PICTURE:
@@ -283,13 +284,13 @@ class AsyncClient(Connection):
             return lambda: SplitSource(raw, source)
         return transfer.splitter_of(source, self.chunk_bytes, settings, raw)
 
-    async def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
+    async def unarchive(self, source: FileInput, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again as `Client.unarchive` does."""
         async with self.unarchive_stream(source, on_progress=on_progress) as stream:
             return await stream.read()
 
     def unarchive_stream(
-        self, chunks: "Input | AsyncIterable[BytesLike]", *, on_progress: OnCallProgress | None = None
+        self, chunks: "FileInput | AsyncIterable[BytesLike]", *, on_progress: OnCallProgress | None = None
     ) -> AsyncResultStream:
         """Make the JPEG of an archive again as `Client.unarchive_stream` does; chunks may be asynchronous."""
         is_async = isinstance(chunks, AsyncIterable)
@@ -317,7 +318,7 @@ class AsyncClient(Connection):
 
         return AsyncResultStream(begin, split, self._attempts(), replayable)
 
-    async def inspect(self, source: Input, **settings: Any) -> Source:
+    async def inspect(self, source: "Input", **settings: Any) -> Source:
         """Inspect a source with `Client.inspect`, on a thread: a unary response can't carry a failure in band."""
         return await asyncio.to_thread(self._client.inspect, source, **settings)
 

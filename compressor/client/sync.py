@@ -13,9 +13,11 @@ from compressor.client import transfer
 from compressor.client.connection import Connection
 from compressor.client.progress import Meter, OnCallProgress
 from compressor.client.retries import Attempts
-from compressor.client.transfer import Input, M, RequestBuilder, ResponseReader, SplitSource, Splitter
+from compressor.client.transfer import M, RequestBuilder, ResponseReader, SplitSource, Splitter
 from compressor.errors import CompressorError, IncompleteError
-from compressor.settings import Raw, Report, Result, Settings, Source, Tile
+from compressor.inputs import FileInput, Input
+from compressor.results import Result
+from compressor.settings import Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
 READING_SECONDS = 0.1  # the settings take microseconds; any longer, and gRPC's thread reads the caller's iterator
@@ -214,7 +216,7 @@ class Client(Connection):
             return grpc.insecure_channel(target, options)
         return grpc.secure_channel(target, self.credentials, options)
 
-    def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
+    def compress(self, source: "Input", *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
         """Compress bytes, a path, a binary file, a NumPy array (h, w) or (h, w, c) of uint8, a Pillow image, or chunks.
 
         A call that is rejected as busy, or whose connection is lost, is retried. A file or an iterator can be read
@@ -242,13 +244,13 @@ class Client(Connection):
         split = transfer.splitter_of(chunks, self.chunk_bytes, settings, raw)
         return self._result("Compress", pb.CompressRequest, settings, split, inputs.is_replayable(chunks), on_progress)
 
-    def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
+    def unarchive(self, source: FileInput, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again: bytes, a path, a binary file or chunks. Retries and errors are those of
         `compress`."""
         with self.unarchive_stream(source, on_progress=on_progress) as stream:
             return stream.read()
 
-    def unarchive_stream(self, chunks: Input, *, on_progress: OnCallProgress | None = None) -> ResultStream:
+    def unarchive_stream(self, chunks: FileInput, *, on_progress: OnCallProgress | None = None) -> ResultStream:
         """Make the JPEG of an archive again, of chunks as they arrive. Use it as `stream`."""
         split = transfer.splitter_of_file(chunks, self.chunk_bytes)
         return self._result("Unarchive", pb.UnarchiveRequest, None, split, inputs.is_replayable(chunks), on_progress)
@@ -273,7 +275,7 @@ class Client(Connection):
 
         return ResultStream(begin, split, self._attempts(), replayable)
 
-    def inspect(self, source: Input, **settings: Any) -> Source:
+    def inspect(self, source: "Input", **settings: Any) -> Source:
         """Return the source as the service recognizes it, and the memory it would reserve. Needs only the header."""
         checked = Settings(**settings)
         split = transfer.splitter_of(source, self.chunk_bytes, checked)

@@ -13,7 +13,8 @@ import pytest
 from compressor.client import AsyncClient
 from compressor.client.aio import AsyncResultStream
 from compressor.errors import BusyError, CallError, FormatError, SettingsError
-from compressor.settings import Format, Report, Result, Settings, Source, Tile
+from compressor.results import Result
+from compressor.settings import Format, Report, Settings, Source, Tile
 from tests.service.fake_pipeline import file_of
 
 T = TypeVar("T")

@@ -97,7 +97,7 @@ class Awaited:
     def inspect(self, source: object) -> object:
         return self._run("inspect", source)
 
-    def stream(self, source: object, settings: Settings, raw: Raw | None = None) -> list[bytes]:
+    def stream(self, source: Any, settings: Settings, raw: Raw | None = None) -> list[bytes]:
         async def run() -> list[bytes]:
             async with AsyncClient(self._address, timeout=60) as client:
                 async with client.stream(source, settings, raw=raw) as stream:
