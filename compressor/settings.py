@@ -19,7 +19,6 @@ from compressor.choices import Metadata as Metadata
 from compressor.choices import SettingsFields
 from compressor.choices import Subsampling as Subsampling
 from compressor.errors import SettingsError, UnsupportedError
-from compressor.humanize import human_bytes
 
 T = TypeVar("T")
 
@@ -351,6 +350,8 @@ class Report:
         return 1 - self.bytes_out / self.bytes_in if self.bytes_in else 0.0
 
     def __repr__(self) -> str:
+        from compressor.humanize import human_bytes  # which imports `decimal`: some milliseconds
+
         formats = " → ".join(dict.fromkeys((self.source_format, self.format)))
         sizes = f"{human_bytes(self.bytes_in)} → {human_bytes(self.bytes_out)}"
         return f"Report({self.outcome}: {formats} {self.width} × {self.height}, {sizes}, {self.saved:.1%} saved)"

@@ -81,7 +81,7 @@ def splitter_of_file(source: Any, chunk_bytes: int) -> Splitter:
     """Return a function that splits a file into chunks, as `splitter_of` does. Raises SettingsError for samples."""
     kind = inputs.kind_of(source)
     if kind in (Kind.ARRAY, Kind.PICTURE):
-        raise SettingsError("source", "has samples, must be a file")
+        raise SettingsError("image", "has samples, must be a file")
     ready = kind in (Kind.BYTES, Kind.PATH)
     return lambda: SplitSource(
         None, inputs.chunks_of(source, kind, chunk_bytes), ready=ready, size=_size_of(source, kind)

@@ -157,7 +157,7 @@ def test_a_source_that_is_not_an_image_is_a_settings_error(door: Any, verb: str,
             b"".join(door.stream(source, Settings()))
         else:
             getattr(door, verb)(source)
-    assert caught.value.field == "source"
+    assert caught.value.field == "image"
 
 
 @pytest.mark.parametrize("tiles", [TILES, iter(TILES)], ids=["list", "iterator"])
