@@ -118,6 +118,7 @@ def test_the_report_of_a_jpeg_that_is_made_again() -> None:
         assert stream.source.channels == 3 and stream.source.reserved_bytes > len(data)
         assert b"".join(stream) == data
     report = stream.report
+    assert pipeline.unarchive(made).data == data
     assert (report.source_format, report.format, report.path) == ("jxl", "jpeg", Path.LOSSLESS)
     assert (report.bytes_in, report.bytes_out) == (len(made), len(data))
     assert report.outcome is Outcome.LARGER and report.stage_seconds["decode"] > 0

@@ -120,7 +120,7 @@ def test_parts_of_a_wrong_type_end_the_call_at_once(fake: Any) -> None:
     async def tiles() -> AsyncIterator[Any]:
         yield Tile(0, 0, b"pixel")
 
-    with pytest.raises(SettingsError, match="source: yields str, must yield chunks of bytes"):
+    with pytest.raises(SettingsError, match="image: yields str, must yield chunks of bytes"):
         run(sent(fake, text()))
     with pytest.raises(ValueError, match="tile"):
         run(unarchived(fake, tiles()))
