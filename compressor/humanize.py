@@ -51,6 +51,11 @@ def human_seconds(seconds: float) -> str:
     return f"{hours} h {minutes % 60:02d} min" if days == 0 else f"{days} d {hours % 24:02d} h"
 
 
+def human_saving(share: float) -> str:
+    """Return a share of the bytes that was saved, or added: 87.0% saved, 5.0% larger."""
+    return f"{share:.1%} saved" if share >= 0 else f"{-share:.1%} larger"
+
+
 def human_format(format: str) -> str:
     """Return the title of a format, which `sniff` names."""
     return FORMAT_TITLES.get(format, format.upper())

@@ -10,7 +10,7 @@ from pathlib import Path
 from compressor import raster
 from compressor.atomic_write import AtomicFile, temporary_name
 from compressor.errors import SettingsError
-from compressor.humanize import human_bytes, human_format
+from compressor.humanize import human_bytes, human_format, human_saving
 from compressor.settings import Outcome, Report
 from compressor.sniff import FORMAT_SUFFIXES, MEDIA_TYPES
 
@@ -86,9 +86,7 @@ class Result:
 
 def _change(report: Report) -> str:
     """Return how the size has changed: "87.0% saved", "12.5% larger" or "unchanged"."""
-    if report.outcome is Outcome.UNCHANGED:
-        return "unchanged"
-    return f"{report.saved:.1%} saved" if report.saved >= 0 else f"{-report.saved:.1%} larger"
+    return "unchanged" if report.outcome is Outcome.UNCHANGED else human_saving(report.saved)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -350,11 +350,11 @@ class Report:
         return 1 - self.bytes_out / self.bytes_in if self.bytes_in else 0.0
 
     def __repr__(self) -> str:
-        from compressor.humanize import human_bytes  # which imports `decimal`: some milliseconds
+        from compressor.humanize import human_bytes, human_saving  # `decimal` takes some milliseconds to import
 
         formats = " → ".join(dict.fromkeys((self.source_format, self.format)))
         sizes = f"{human_bytes(self.bytes_in)} → {human_bytes(self.bytes_out)}"
-        return f"Report({self.outcome}: {formats} {self.width} × {self.height}, {sizes}, {self.saved:.1%} saved)"
+        return f"Report({self.outcome}: {formats} {self.width} × {self.height}, {sizes}, {human_saving(self.saved)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,6 +126,7 @@ def test_reports_and_sources_are_shown_on_one_line() -> None:
 
     assert repr(JPEG.report) == "Report(compressed: png → jpeg 90 × 60, 3.15 MB → 410 kB, 87.0% saved)"
     assert repr(changed(JPEG, source_format="jpeg").report).startswith("Report(compressed: jpeg 90 × 60, ")
+    assert repr(changed(JPEG, bytes_out=3_307_500).report).endswith(", 3.15 MB → 3.31 MB, 5.0% larger)")
     assert repr(source) == "Source(baseline JPEG 4:2:0, 90 × 60)"
 
 
