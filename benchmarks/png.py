@@ -60,7 +60,7 @@ def ours(effort: str) -> Recode:
     def recode(data: bytes) -> bytes:
         import compressor
 
-        return bytes(compressor.compress(data, effort=effort).data)
+        return bytes(compressor.compress(data, effort=compressor.Effort(effort)).data)
 
     return recode
 

@@ -1,7 +1,7 @@
 """Image compression in bounded memory, in this process or by a gRPC service.
 
-    result = compressor.compress("photo.jpg", quality=80)     # result.data, result.report
-    for chunk in compressor.stream(chunks, settings): ...     # any size, never held as a whole
+    result = compressor.compress("photo.jpg", quality=80)     # result.save("small.jpg"), result.data, result.report
+    for chunk in compressor.stream(chunks, quality=80): ...   # any size, never held as a whole
     with compressor.Client("localhost:50051") as client:      # the same methods, run by a service
         result = client.compress("photo.jpg", quality=80)
 
@@ -13,6 +13,13 @@ TYPE_CHECKING = False  # type checkers know this name, too; typing takes longer 
 if TYPE_CHECKING:
     from typing import Any
 
+    from compressor.choices import ContentCredentials as ContentCredentials
+    from compressor.choices import Delivery as Delivery
+    from compressor.choices import Effort as Effort
+    from compressor.choices import Format as Format
+    from compressor.choices import Metadata as Metadata
+    from compressor.choices import SettingsFields as SettingsFields
+    from compressor.choices import Subsampling as Subsampling
     from compressor.client import AsyncClient as AsyncClient
     from compressor.client import Client as Client
     from compressor.errors import BusyError as BusyError
@@ -25,26 +32,24 @@ if TYPE_CHECKING:
     from compressor.errors import SettingsError as SettingsError
     from compressor.errors import SpoolError as SpoolError
     from compressor.errors import UnsupportedError as UnsupportedError
+    from compressor.memory import Resources as Resources
     from compressor.pipeline import compress as compress
     from compressor.pipeline import inspect as inspect
     from compressor.pipeline import stream as stream
     from compressor.pipeline import unarchive as unarchive
-    from compressor.settings import Delivery as Delivery
-    from compressor.settings import Effort as Effort
-    from compressor.settings import Format as Format
-    from compressor.settings import Metadata as Metadata
+    from compressor.pipeline import unarchive_stream as unarchive_stream
+    from compressor.results import Result as Result
     from compressor.settings import Outcome as Outcome
     from compressor.settings import Path as Path
     from compressor.settings import Raw as Raw
     from compressor.settings import Report as Report
-    from compressor.settings import Result as Result
     from compressor.settings import Settings as Settings
     from compressor.settings import Source as Source
-    from compressor.settings import Subsampling as Subsampling
     from compressor.settings import Tile as Tile
 
 # The same names at run time; a test compares the two.
 _MODULES = {
+    "choices": ("ContentCredentials", "Delivery", "Effort", "Format", "Metadata", "SettingsFields", "Subsampling"),
     "client": ("AsyncClient", "Client"),
     "errors": (
         "BusyError",
@@ -58,20 +63,16 @@ _MODULES = {
         "SpoolError",
         "UnsupportedError",
     ),
-    "pipeline": ("compress", "inspect", "stream", "unarchive"),
+    "memory": ("Resources",),
+    "pipeline": ("compress", "inspect", "stream", "unarchive", "unarchive_stream"),
+    "results": ("Result",),
     "settings": (
-        "Delivery",
-        "Effort",
-        "Format",
-        "Metadata",
         "Outcome",
         "Path",
         "Raw",
         "Report",
-        "Result",
         "Settings",
         "Source",
-        "Subsampling",
         "Tile",
     ),
 }
@@ -93,4 +94,5 @@ def __getattr__(name: str) -> "Any":
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, "__version__"})
+    """Return the public names only, without those that this module needs itself."""
+    return sorted({*_HOME, "__version__"})

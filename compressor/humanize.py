@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 ENERGY_UNITS = ((1.0, "J"), (3.6e3, "Wh"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"))
-FORMAT_TITLES = {"webp": "WebP", "jp2": "JPEG 2000", "jxl": "JPEG XL"}  # the others are abbreviations
+FORMAT_TITLES = {"webp": "WebP", "jp2": "JPEG 2000", "jxl": "JPEG XL", "raw": "samples"}  # the others are abbreviations
 SIZE_UNITS = {"": 1, "b": 1}
 SIZE_UNITS |= {f"{prefix}ib": 1 << 10 * power for power, prefix in enumerate("kmgt", 1)}
 SIZE_UNITS |= {f"{prefix}b": 10 ** (3 * power) for power, prefix in enumerate("kmgt", 1)}
@@ -49,6 +49,11 @@ def human_seconds(seconds: float) -> str:
     if hours == 0:
         return f"{minutes} min {int(seconds) % 60:02d} s"
     return f"{hours} h {minutes % 60:02d} min" if days == 0 else f"{days} d {hours % 24:02d} h"
+
+
+def human_saving(share: float) -> str:
+    """Return a share of the bytes that was saved, or added: 87.0% saved, 5.0% larger."""
+    return f"{share:.1%} saved" if share >= 0 else f"{-share:.1%} larger"
 
 
 def human_format(format: str) -> str:

@@ -12,10 +12,38 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from compressor.errors import SettingsError
 from compressor.settings import Tile
+
+if TYPE_CHECKING:
+    import numpy
+
+
+class BinaryReader(Protocol):
+    """A binary file, of which only `read` is used."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class PillowImage(Protocol):
+    """An image of Pillow's, which is not imported for its type alone."""
+
+    info: dict[str | tuple[int, int], Any]
+
+    @property
+    def mode(self) -> str: ...
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def getexif(self) -> Any: ...
+
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+FileInput: TypeAlias = str | os.PathLike[str] | BytesLike | BinaryReader | Iterable[BytesLike]
+Input: TypeAlias = "FileInput | numpy.ndarray[Any, Any] | PillowImage"
 
 ACCEPTED = "must be bytes, a path, a binary file, a NumPy array, a Pillow image, or chunks of bytes"
 
@@ -48,7 +76,7 @@ def kind_of(source: object) -> Kind:
         return Kind.FILE
     if isinstance(source, Iterable):
         return Kind.PARTS
-    raise SettingsError("source", f"is of type {type(source).__name__}, {ACCEPTED}")
+    raise SettingsError("image", f"is of type {type(source).__name__}, {ACCEPTED}")
 
 
 def _is_a(source: object, module: str, name: str) -> bool:
@@ -92,7 +120,7 @@ def tiles_of(source: Any) -> Iterator[Tile]:
     """Return an iterator of the tiles that `raw` describes."""
     if kind_of(source) is not Kind.PARTS:
         raise SettingsError(
-            "source", f"is of type {type(source).__name__}, must be an iterable of tiles, since raw is given"
+            "image", f"is of type {type(source).__name__}, must be an iterable of tiles, since raw is given"
         )
     return map(tile_in, source)
 
@@ -108,13 +136,13 @@ def chunk_in(part: object) -> bytes:
         hint = ": open files in binary mode"
     elif isinstance(part, Tile):
         hint = ": tiles need raw, which gives their geometry"
-    raise SettingsError("source", f"yields {type(part).__name__}, must yield chunks of bytes{hint}")
+    raise SettingsError("image", f"yields {type(part).__name__}, must yield chunks of bytes{hint}")
 
 
 def tile_in(part: object) -> Tile:
     """Return a tile. Raises SettingsError if it is something else."""
     if not isinstance(part, Tile):
-        raise SettingsError("source", f"yields {type(part).__name__}, must yield tiles, since raw is given")
+        raise SettingsError("image", f"yields {type(part).__name__}, must yield tiles, since raw is given")
     return part
 
 
@@ -125,7 +153,7 @@ def shape_of(array: Any) -> tuple[int, int, int]:
     if array.dtype != "uint8" or 0 in (height, width) or channels not in (1, 2, 3, 4):
         hint = "; channels come last" if len(shape) == 3 and channels > 4 and shape[0] <= 4 else ""
         wanted = "must be uint8 (height, width) or (height, width, 1 to 4 channels)"
-        raise SettingsError("source", f"is an array of {array.dtype} {shape}, {wanted}{hint}")
+        raise SettingsError("image", f"is an array of {array.dtype} {shape}, {wanted}{hint}")
     return height, width, channels
 
 

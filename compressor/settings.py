@@ -4,71 +4,25 @@ import dataclasses
 import hashlib
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from compressor.accept import FORMATS, accepted_formats
+from compressor.choices import ContentCredentials as ContentCredentials
+from compressor.choices import Delivery as Delivery
+from compressor.choices import Effort as Effort
+from compressor.choices import Format as Format
+from compressor.choices import Metadata as Metadata
+from compressor.choices import SettingsFields
+from compressor.choices import Subsampling as Subsampling
 from compressor.errors import SettingsError, UnsupportedError
 
+T = TypeVar("T")
+
 VERSION = "0.1.0"  # pyproject.toml reads it from here: importlib.metadata takes 20 ms to import
-
-
-class Format(StrEnum):
-    """Format of the output. KEEP: the source's; for raw samples JPEG, or PNG if they have alpha. AUTO: the accepted one
-    that takes the fewest bytes."""
-
-    KEEP = "keep"
-    JPEG = "jpeg"
-    PNG = "png"
-    WEBP = "webp"
-    AVIF = "avif"
-    AUTO = "auto"
-
-
-class Effort(StrEnum):
-    """CPU time to spend. FAST: one pass, output from the first rows on. BALANCED: two passes. BEST: rate-distortion
-    optimized."""
-
-    FAST = "fast"
-    BALANCED = "balanced"
-    BEST = "best"
-
-
-class Delivery(StrEnum):
-    """When output starts. SAFE: once the result is complete, smaller and verified. IMMEDIATE: as it is encoded."""
-
-    SAFE = "safe"
-    IMMEDIATE = "immediate"
-
-
-class Subsampling(StrEnum):
-    """Subsampling of the chroma components. AUTO: the source's if it has any, else 4:2:0; 4:4:4 where only that has a
-    wanted score."""
-
-    AUTO = "auto"
-    S420 = "420"
-    S422 = "422"
-    S444 = "444"
-
-
-class Metadata(StrEnum):
-    """Metadata to keep. KEEP: all. COLOR: what affects rendering: ICC profile, orientation. STRIP: orientation only."""
-
-    KEEP = "keep"
-    COLOR = "color"
-    STRIP = "strip"
-
-
-class ContentCredentials(StrEnum):
-    """Treatment of files with content credentials (C2PA), whose signature does not match a changed file.
-
-    DROP: remove them, with a notice. UNCHANGED: return the file as it is.
-    """
-
-    DROP = "drop"
-    UNCHANGED = "unchanged"
 
 
 class Outcome(StrEnum):
@@ -103,9 +57,33 @@ def _check(name: str, value: object, kind: type, low: float, high: float) -> Non
         raise SettingsError(name, f"is {value!r}, must be {whole}{span}")
 
 
+def _check_names(settings: type[T]) -> type[T]:
+    """Have a dataclass of settings raise SettingsError, with the nearest name, for a keyword that is no field."""
+    kind: Any = settings
+    init, names = kind.__init__, kind.__dataclass_fields__.keys()
+
+    @wraps(init)
+    def checked(self: T, **fields: Any) -> None:
+        if unknown := fields.keys() - names:
+            raise SettingsError(name := min(unknown), f"is no setting; {_nearest(name, names)}")
+        init(self, **fields)
+
+    kind.__init__ = checked
+    return settings
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """Return a question with the name that is most similar to `name`, or all names."""
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(name.lower(), names, 1)
+    return f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
+
+
+@_check_names
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to compress. Enums may be given by value ("jpeg").
+    """How to compress. Choices may be given by value ("jpeg").
 
     quality       1..100   visual quality: that of libjpeg-turbo's 4:2:0 at the same setting; None: DEFAULT_QUALITY
                            unless there is a target score
@@ -138,6 +116,10 @@ class Settings:
     accept: tuple[Format, ...] | None = None
     archive: bool = False
     png_colors: int | None = None
+
+    if TYPE_CHECKING:  # at run time, the dataclass has one with the defaults in its signature
+
+        def __init__(self, **fields: Unpack[SettingsFields]) -> None: ...
 
     def __post_init__(self) -> None:
         for name, kind in ENUMS.items():
@@ -240,6 +222,17 @@ class Settings:
         return _digest(*_values_of(self))
 
 
+def settings_of(settings: Settings | None, keywords: Mapping[str, Any]) -> Settings:
+    """Return the settings of a call: `settings`, or the defaults, with the keywords in place of its fields."""
+    if settings is None:
+        return Settings(**keywords)
+    given: object = settings
+    if not isinstance(given, Settings):
+        problem = f"is of type {type(given).__name__}, must be Settings: give single ones as keywords, quality=80"
+        raise SettingsError("settings", problem)
+    return dataclasses.replace(settings, **keywords) if keywords else settings
+
+
 _values_of = operator.attrgetter(*(field.name for field in dataclasses.fields(Settings)))
 
 
@@ -278,6 +271,9 @@ class Source:
     channels: int
     quality: int | None = None
     reserved_bytes: int = 0
+
+    def __repr__(self) -> str:
+        return f"Source({self.description}, {self.width} × {self.height})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +349,13 @@ class Report:
         """Share of the input's bytes that was saved; negative if the result is larger."""
         return 1 - self.bytes_out / self.bytes_in if self.bytes_in else 0.0
 
+    def __repr__(self) -> str:
+        from compressor.humanize import human_bytes, human_saving  # `decimal` takes some milliseconds to import
+
+        formats = " → ".join(dict.fromkeys((self.source_format, self.format)))
+        sizes = f"{human_bytes(self.bytes_in)} → {human_bytes(self.bytes_out)}"
+        return f"Report({self.outcome}: {formats} {self.width} × {self.height}, {sizes}, {human_saving(self.saved)})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
@@ -375,9 +378,9 @@ class Raw:
     channels: int
     tile_width: int
     tile_height: int
-    icc_profile: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
+    icc_profile: bytes | None = field(default=None, repr=False)
+    exif: bytes | None = field(default=None, repr=False)
+    xmp: bytes | None = field(default=None, repr=False)
     comments: tuple[str, ...] = ()
     density: tuple[int, int] | None = None
     aspect: tuple[int, int] | None = None
@@ -415,15 +418,7 @@ class Tile:
 
     x: int
     y: int
-    pixels: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The bytes of a result, and the report on it."""
-
-    data: bytes
-    report: Report
+    pixels: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

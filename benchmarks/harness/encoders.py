@@ -51,7 +51,7 @@ def ours(effort: str) -> Hold:
 
         def encode(quality: int) -> bytes:
             result = compressor.compress(
-                pixels, quality=quality, effort=effort, subsampling="420", delivery="immediate"
+                pixels, quality=quality, effort=compressor.Effort(effort), subsampling="420", delivery="immediate"
             )
             return bytes(result.data)
 
@@ -149,7 +149,7 @@ def recode_ours(effort: str) -> Recode:
     def recode(data: bytes, quality: int) -> bytes:
         import compressor
 
-        return bytes(compressor.compress(data, quality=quality, effort=effort).data)
+        return bytes(compressor.compress(data, quality=quality, effort=compressor.Effort(effort)).data)
 
     return recode
 

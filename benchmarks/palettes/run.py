@@ -24,6 +24,7 @@ from benchmarks.harness.ms_ssim import ms_ssim
 from benchmarks.harness.process import limit_cores
 from benchmarks.palettes.curves import Point, difference
 from benchmarks.palettes.pictures import sources
+from compressor.settings import Effort
 from tests.corpus import CORPUS
 
 COUNTS, QUICK_COUNTS = (16, 32, 64, 128, 256), (32, 256)
@@ -77,7 +78,7 @@ def ours(source: bytes, colors: int, effort: str) -> Point | None:
     from compressor import pipeline
 
     start = time.process_time()
-    result = pipeline.compress(source, png_colors=colors, target_score=0, effort=effort)
+    result = pipeline.compress(source, png_colors=colors, target_score=0, effort=Effort(effort))
     seconds = time.process_time() - start
     if result.report.path != "pixels":
         return None
@@ -95,7 +96,7 @@ def peers(program: str, source: bytes, colors: int, effort: str, *options: str) 
     start = used()
     done = subprocess.run([program, *options, str(colors), "-"], input=source, stdout=subprocess.PIPE, check=True)
     seconds = used() - start
-    recoded = pipeline.compress(done.stdout, effort=effort).data
+    recoded = pipeline.compress(done.stdout, effort=Effort(effort)).data
     return Point(colors, *scores(source, done.stdout), len(done.stdout), len(recoded), seconds)
 
 

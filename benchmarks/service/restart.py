@@ -13,6 +13,7 @@ from benchmarks.service.checks import EFFORT
 from benchmarks.service.goals import Goal, none_of
 from benchmarks.service.overload import CALLERS
 from benchmarks.small.measure import ours
+from compressor.settings import Effort
 
 PAUSE_SECONDS, QUICK_PAUSE_SECONDS = 5.0, 1.0  # before the first restart, between both, and after the second
 DRAIN_SECONDS = 1.0
@@ -51,7 +52,7 @@ class _Callers:
         while not self._stopped.is_set():
             begin = time.perf_counter()
             try:
-                result = bytes(self._client.compress(self._data, effort=EFFORT).data)
+                result = bytes(self._client.compress(self._data, effort=Effort(EFFORT)).data)
                 if result != self._expected:
                     self.wrong.append(result)
             except Exception as error:  # whatever it is, the call is lost

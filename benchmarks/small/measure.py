@@ -71,7 +71,7 @@ def ours(effort: str) -> Recode:
     """Return the public call with its defaults: safe delivery, metadata kept."""
     import compressor
 
-    return lambda data: bytes(compressor.compress(data, quality=QUALITY, effort=effort).data)
+    return lambda data: bytes(compressor.compress(data, quality=QUALITY, effort=compressor.Effort(effort)).data)
 
 
 def pillow(effort: str) -> Recode:

@@ -10,6 +10,7 @@ from benchmarks.harness import photos
 from benchmarks.harness.fidelity import Pixels
 from compressor import compress
 from compressor.errors import LimitError
+from compressor.settings import Effort
 
 TARGETS = (70, 76, 82)
 EFFORTS = ("fast", "balanced", "best")
@@ -72,7 +73,7 @@ def images() -> list[photos.Photograph]:
 
 def encoded(pixels: Pixels, effort: str, **settings: Any) -> Encoded:
     """Encode an image to JPEG and measure its score."""
-    report = compress(pixels, format="jpeg", effort=effort, score=True, **settings).report
+    report = compress(pixels, format="jpeg", effort=Effort(effort), score=True, **settings).report
     assert report.score is not None
     return Encoded(report.bytes_out, report.score, report.encodings)
 

@@ -321,7 +321,7 @@ class Worker:
             settings = replace(settings, score=True)
         if not self.job.server:
             if self.job.unarchive:
-                return pipeline.unarchive(source.chunks(), resources=self.resources)
+                return pipeline.unarchive_stream(source.chunks(), resources=self.resources)
             return pipeline.stream(source.chunks(), settings, resources=self.resources)
         if self._client is None:
             with self._lock:

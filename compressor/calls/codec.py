@@ -8,7 +8,7 @@ from compressor.settings import Delivery, Effort, Raw, Settings, Tile
 
 def pipeline_codec(resources: Resources) -> Codec:
     """Return the codec of a process, whose calls share `resources`."""
-    return Codec(resources, pipeline.stream, pipeline.inspect, pipeline.unarchive, warm_up)
+    return Codec(resources, pipeline.stream, pipeline.inspect, pipeline.unarchive_stream, warm_up)
 
 
 def warm_up() -> None:

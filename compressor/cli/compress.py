@@ -79,7 +79,7 @@ def compress(
             content_credentials=content_credentials,
             min_saving=min_saving,
             background=opt.color(background),
-            accept=accept,  # type: ignore[arg-type]
+            accept=accept,
             archive=archive,
         )
         out = output_of(source, out, json)

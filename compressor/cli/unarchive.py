@@ -59,7 +59,7 @@ def unarchived_stream(chunks: Iterable[bytes], service: Service | None) -> Itera
     if service is None:
         from compressor import pipeline
 
-        with pipeline.unarchive(chunks) as stream:
+        with pipeline.unarchive_stream(chunks) as stream:
             yield stream
     else:
         from compressor.client import connect

@@ -4,7 +4,8 @@ from compressor.client.access import check_access, connect, health
 from compressor.client.aio import AsyncClient, AsyncResultStream
 from compressor.client.progress import CallProgress
 from compressor.client.sync import Client, ResultStream
-from compressor.settings import Access, Result
+from compressor.results import Result
+from compressor.settings import Access
 
 __all__ = [
     "Access",

@@ -10,20 +10,22 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import grpc
 
 from compressor import inputs
+from compressor.choices import SettingsFields
 from compressor.client import transfer
 from compressor.client.connection import Connection
 from compressor.client.progress import Meter, OnCallProgress
 from compressor.client.retries import Attempts
 from compressor.client.sync import Client
-from compressor.client.transfer import BytesLike, Input, RequestBuilder, ResponseReader, SplitSource, Splitter
+from compressor.client.transfer import RequestBuilder, ResponseReader, SplitSource, Splitter
 from compressor.errors import CallError, CompressorError, IncompleteError
-from compressor.inputs import Kind
-from compressor.settings import Raw, Report, Result, Settings, Source, Tile
+from compressor.inputs import BytesLike, FileInput, Input, Kind
+from compressor.results import Result
+from compressor.settings import Raw, Report, Settings, Source, Tile, settings_of
 from compressor.v1 import compressor_pb2 as pb
 
 LOST = "Internal error from Core"  # details of such a status
@@ -251,50 +253,61 @@ class AsyncClient(Connection):
             return grpc.aio.insecure_channel(target, options)
         return grpc.aio.secure_channel(target, self.credentials, options)
 
-    async def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
-        """Compress a source as `Client.compress` does. A Pillow image is converted on a thread."""
-        checked = Settings(**settings)
-        if not isinstance(source, AsyncIterable) and inputs.kind_of(source) is Kind.PICTURE:
-            split = await asyncio.to_thread(self._splitter_of, source, checked)
+    async def compress(
+        self,
+        image: "Input | AsyncIterable[BytesLike]",
+        settings: Settings | None = None,
+        *,
+        on_progress: OnCallProgress | None = None,
+        **keywords: Unpack[SettingsFields],
+    ) -> Result:
+        """Compress an image as `Client.compress` does; chunks may be asynchronous. A Pillow image is converted on a
+        thread."""
+        chosen = settings_of(settings, keywords)
+        if not isinstance(image, AsyncIterable) and inputs.kind_of(image) is Kind.PICTURE:
+            split = await asyncio.to_thread(self._splitter_of, image, chosen)
         else:
-            split = self._splitter_of(source, checked)
-        replayable = _is_replayable(source)
-        async with self._result("Compress", pb.CompressRequest, checked, split, replayable, on_progress) as stream:
+            split = self._splitter_of(image, chosen)
+        replayable = _is_replayable(image)
+        async with self._result("Compress", pb.CompressRequest, chosen, split, replayable, on_progress) as stream:
             return await stream.read()
 
     def stream(
         self,
-        chunks: "Input | UploadParts",
+        image: "Input | UploadParts",
         settings: Settings | None = None,
         *,
         raw: Raw | None = None,
         on_progress: OnCallProgress | None = None,
+        **keywords: Unpack[SettingsFields],
     ) -> AsyncResultStream:
-        """Compress chunks as `Client.stream` does; they may also come from an asynchronous iterator.
+        """Compress an image as `Client.stream` does; chunks and tiles may be asynchronous.
 
         A Pillow image is converted before this returns, while the event loop waits: `compress` uses a thread.
         """
-        settings = settings or Settings()
-        split = self._splitter_of(chunks, settings, raw)
-        return self._result("Compress", pb.CompressRequest, settings, split, _is_replayable(chunks), on_progress)
+        chosen = settings_of(settings, keywords)
+        split = self._splitter_of(image, chosen, raw)
+        return self._result("Compress", pb.CompressRequest, chosen, split, _is_replayable(image), on_progress)
 
-    def _splitter_of(self, source: Any, settings: Settings, raw: Raw | None = None) -> Splitter:
-        if isinstance(source, AsyncIterable):
-            return lambda: SplitSource(raw, source)
-        return transfer.splitter_of(source, self.chunk_bytes, settings, raw)
+    def _splitter_of(self, image: Any, settings: Settings, raw: Raw | None = None) -> Splitter:
+        if isinstance(image, AsyncIterable):
+            return lambda: SplitSource(raw, image)
+        return transfer.splitter_of(image, self.chunk_bytes, settings, raw)
 
-    async def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
+    async def unarchive(
+        self, image: "FileInput | AsyncIterable[BytesLike]", *, on_progress: OnCallProgress | None = None
+    ) -> Result:
         """Make the JPEG of an archive again as `Client.unarchive` does."""
-        async with self.unarchive_stream(source, on_progress=on_progress) as stream:
+        async with self.unarchive_stream(image, on_progress=on_progress) as stream:
             return await stream.read()
 
     def unarchive_stream(
-        self, chunks: "Input | AsyncIterable[BytesLike]", *, on_progress: OnCallProgress | None = None
+        self, image: "FileInput | AsyncIterable[BytesLike]", *, on_progress: OnCallProgress | None = None
     ) -> AsyncResultStream:
         """Make the JPEG of an archive again as `Client.unarchive_stream` does; chunks may be asynchronous."""
-        is_async = isinstance(chunks, AsyncIterable)
-        split = (lambda: SplitSource(None, chunks)) if is_async else transfer.splitter_of_file(chunks, self.chunk_bytes)
-        return self._result("Unarchive", pb.UnarchiveRequest, None, split, _is_replayable(chunks), on_progress)
+        is_async = isinstance(image, AsyncIterable)
+        split = (lambda: SplitSource(None, image)) if is_async else transfer.splitter_of_file(image, self.chunk_bytes)
+        return self._result("Unarchive", pb.UnarchiveRequest, None, split, _is_replayable(image), on_progress)
 
     def _result(
         self,
@@ -317,9 +330,16 @@ class AsyncClient(Connection):
 
         return AsyncResultStream(begin, split, self._attempts(), replayable)
 
-    async def inspect(self, source: Input, **settings: Any) -> Source:
-        """Inspect a source with `Client.inspect`, on a thread: a unary response can't carry a failure in band."""
-        return await asyncio.to_thread(self._client.inspect, source, **settings)
+    async def inspect(
+        self,
+        image: "Input | Iterable[Tile]",
+        settings: Settings | None = None,
+        *,
+        raw: Raw | None = None,
+        **keywords: Unpack[SettingsFields],
+    ) -> Source:
+        """Inspect an image with `Client.inspect`, on a thread: a unary response can't carry a failure in band."""
+        return await asyncio.to_thread(self._client.inspect, image, settings, raw=raw, **keywords)
 
     async def close(self) -> None:
         """Close the connections; running calls are canceled."""

@@ -4,18 +4,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, Unpack
 
 import grpc
 
 from compressor import inputs, wire
+from compressor.choices import SettingsFields
 from compressor.client import transfer
 from compressor.client.connection import Connection
 from compressor.client.progress import Meter, OnCallProgress
 from compressor.client.retries import Attempts
-from compressor.client.transfer import Input, M, RequestBuilder, ResponseReader, SplitSource, Splitter
+from compressor.client.transfer import M, RequestBuilder, ResponseReader, SplitSource, Splitter
 from compressor.errors import CompressorError, IncompleteError
-from compressor.settings import Raw, Report, Result, Settings, Source, Tile
+from compressor.inputs import FileInput, Input
+from compressor.results import Result
+from compressor.settings import Raw, Report, Settings, Source, Tile, settings_of
 from compressor.v1 import compressor_pb2 as pb
 
 READING_SECONDS = 0.1  # the settings take microseconds; any longer, and gRPC's thread reads the caller's iterator
@@ -214,44 +217,56 @@ class Client(Connection):
             return grpc.insecure_channel(target, options)
         return grpc.secure_channel(target, self.credentials, options)
 
-    def compress(self, source: Input, *, on_progress: OnCallProgress | None = None, **settings: Any) -> Result:
-        """Compress bytes, a path, a binary file, a NumPy array (h, w) or (h, w, c) of uint8, a Pillow image, or chunks.
+    def compress(
+        self,
+        image: "Input",
+        settings: Settings | None = None,
+        *,
+        on_progress: OnCallProgress | None = None,
+        **keywords: Unpack[SettingsFields],
+    ) -> Result:
+        """Compress an image, and return the result in memory.
 
         A call that is rejected as busy, or whose connection is lost, is retried. A file or an iterator can be read
         once: with these, only if nothing of it was read.
         Raises the errors of compressor.errors that the service raised, and CallError for any other failure.
 
+        image        bytes, a path, a binary file, a NumPy array (h, w) or (h, w, 1 to 4) of uint8, a Pillow image, or
+                     chunks
+        settings     of the call; None: the defaults
         on_progress  called with a CallProgress after each message, on the thread that moves it: it must return soon
+        keywords     fields of `Settings`, in place of those of `settings`
         """
-        with self.stream(source, Settings(**settings), on_progress=on_progress) as stream:
+        with self.stream(image, settings, on_progress=on_progress, **keywords) as stream:
             return stream.read()
 
     def stream(
         self,
-        chunks: "Input | Iterable[Tile]",
+        image: "Input | Iterable[Tile]",
         settings: Settings | None = None,
         *,
         raw: Raw | None = None,
         on_progress: OnCallProgress | None = None,
+        **keywords: Unpack[SettingsFields],
     ) -> ResultStream:
-        """Compress chunks as they arrive (with `raw`: tiles), or any source of `compress`. Use it as a context manager.
+        """Compress any image of `compress`, chunks as they arrive; with `raw`, tiles. Use it as a context manager.
 
         A call is retried as by `compress`, but not after the first chunk of the result was returned.
         """
-        settings = settings or Settings()
-        split = transfer.splitter_of(chunks, self.chunk_bytes, settings, raw)
-        return self._result("Compress", pb.CompressRequest, settings, split, inputs.is_replayable(chunks), on_progress)
+        chosen = settings_of(settings, keywords)
+        split = transfer.splitter_of(image, self.chunk_bytes, chosen, raw)
+        return self._result("Compress", pb.CompressRequest, chosen, split, inputs.is_replayable(image), on_progress)
 
-    def unarchive(self, source: Input, *, on_progress: OnCallProgress | None = None) -> Result:
+    def unarchive(self, image: FileInput, *, on_progress: OnCallProgress | None = None) -> Result:
         """Make the JPEG of an archive again: bytes, a path, a binary file or chunks. Retries and errors are those of
         `compress`."""
-        with self.unarchive_stream(source, on_progress=on_progress) as stream:
+        with self.unarchive_stream(image, on_progress=on_progress) as stream:
             return stream.read()
 
-    def unarchive_stream(self, chunks: Input, *, on_progress: OnCallProgress | None = None) -> ResultStream:
+    def unarchive_stream(self, image: FileInput, *, on_progress: OnCallProgress | None = None) -> ResultStream:
         """Make the JPEG of an archive again, of chunks as they arrive. Use it as `stream`."""
-        split = transfer.splitter_of_file(chunks, self.chunk_bytes)
-        return self._result("Unarchive", pb.UnarchiveRequest, None, split, inputs.is_replayable(chunks), on_progress)
+        split = transfer.splitter_of_file(image, self.chunk_bytes)
+        return self._result("Unarchive", pb.UnarchiveRequest, None, split, inputs.is_replayable(image), on_progress)
 
     def _result(
         self,
@@ -273,14 +288,21 @@ class Client(Connection):
 
         return ResultStream(begin, split, self._attempts(), replayable)
 
-    def inspect(self, source: Input, **settings: Any) -> Source:
+    def inspect(
+        self,
+        image: "Input | Iterable[Tile]",
+        settings: Settings | None = None,
+        *,
+        raw: Raw | None = None,
+        **keywords: Unpack[SettingsFields],
+    ) -> Source:
         """Return the source as the service recognizes it, and the memory it would reserve. Needs only the header."""
-        checked = Settings(**settings)
-        split = transfer.splitter_of(source, self.chunk_bytes, checked)
-        attempts, replayable = self._attempts(), inputs.is_replayable(source)
+        chosen = settings_of(settings, keywords)
+        split = transfer.splitter_of(image, self.chunk_bytes, chosen, raw)
+        attempts, replayable = self._attempts(), inputs.is_replayable(image)
         while True:
             builder = RequestBuilder(pb.InspectRequest, self.chunk_bytes)
-            requests = _Requests(builder, builder.all(checked, split()), Meter(None, None))
+            requests = _Requests(builder, builder.all(chosen, split()), Meter(None, None))
             try:
                 response = self._call("Inspect", attempts, requests)
                 attempts.answered()

@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import google_crc32c
 import grpc
@@ -14,17 +14,13 @@ from google.rpc import error_details_pb2, status_pb2
 
 from compressor import inputs, wire
 from compressor.errors import CompressorError, IncompleteError, SettingsError
-from compressor.inputs import Kind
+from compressor.inputs import BytesLike, Kind
 from compressor.settings import Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
 if TYPE_CHECKING:
     import numpy
 
-BytesLike: TypeAlias = bytes | bytearray | memoryview
-Input: TypeAlias = (
-    "str | os.PathLike[str] | BytesLike | BinaryIO | numpy.ndarray | Iterable[BytesLike] | Any"  # Any: a Pillow image
-)
 M = TypeVar("M")  # pb.CompressRequest, pb.InspectRequest or pb.UnarchiveRequest
 
 DETAILS = "grpc-status-details-bin"
@@ -85,7 +81,7 @@ def splitter_of_file(source: Any, chunk_bytes: int) -> Splitter:
     """Return a function that splits a file into chunks, as `splitter_of` does. Raises SettingsError for samples."""
     kind = inputs.kind_of(source)
     if kind in (Kind.ARRAY, Kind.PICTURE):
-        raise SettingsError("source", "has samples, must be a file")
+        raise SettingsError("image", "has samples, must be a file")
     ready = kind in (Kind.BYTES, Kind.PATH)
     return lambda: SplitSource(
         None, inputs.chunks_of(source, kind, chunk_bytes), ready=ready, size=_size_of(source, kind)

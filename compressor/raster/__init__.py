@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from compressor.raster.picture import Picture, read_picture
     from compressor.raster.reader import PLUGINS, Raster, open
     from compressor.raster.scales import distinct_qualities, own_number
+    from compressor.raster.thumbnails import preview
     from compressor.raster.writer import check, encode, encoding_bytes, takes_exif
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "encoding_bytes",
     "open",
     "own_number",
+    "preview",
     "read_picture",
     "takes_exif",
 ]
@@ -29,6 +31,7 @@ __all__ = [
 MODULES = {
     **dict.fromkeys(("check", "encode", "encoding_bytes", "takes_exif"), "writer"),
     **dict.fromkeys(("Picture", "read_picture"), "picture"),
+    "preview": "thumbnails",
     **dict.fromkeys(("distinct_qualities", "own_number"), "scales"),
 }
 

@@ -51,7 +51,7 @@ def archived(data: bytes, *, here: bool = False, **settings: Any) -> tuple[bytes
 
 
 def unarchived(data: bytes) -> bytes:
-    return b"".join(pipeline.unarchive(data))
+    return b"".join(pipeline.unarchive_stream(data))
 
 
 def unarchived_here(data: bytes) -> bytes:
@@ -106,18 +106,19 @@ def test_chunks_do_not_matter(chunk: int) -> None:
     made = b"".join(compressor.stream(pieces, Settings(archive=True)))
 
     assert made == archived(data)[0]
-    again = compressor.unarchive(made[at : at + chunk] for at in range(0, len(made), chunk))
+    again = compressor.unarchive_stream(made[at : at + chunk] for at in range(0, len(made), chunk))
     assert b"".join(again) == data
 
 
 def test_the_report_of_a_jpeg_that_is_made_again() -> None:
     data, made = photo_archive()
 
-    with pipeline.unarchive(io.BytesIO(made)) as stream:
+    with pipeline.unarchive_stream(io.BytesIO(made)) as stream:
         assert (stream.source.format, stream.source.width, stream.source.height) == ("jxl", 160, 120)
         assert stream.source.channels == 3 and stream.source.reserved_bytes > len(data)
         assert b"".join(stream) == data
     report = stream.report
+    assert pipeline.unarchive(made).data == data
     assert (report.source_format, report.format, report.path) == ("jxl", "jpeg", Path.LOSSLESS)
     assert (report.bytes_in, report.bytes_out) == (len(made), len(data))
     assert report.outcome is Outcome.LARGER and report.stage_seconds["decode"] > 0
@@ -165,7 +166,7 @@ def test_samples_can_not_be_archived() -> None:
         with pytest.raises(SettingsError, match="archive: needs a file: only a JPEG can be archived"):
             pipeline.compress(samples, archive=True)
         with pytest.raises(SettingsError, match="must be a file"):
-            pipeline.unarchive(samples)
+            pipeline.unarchive_stream(samples)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_an_archive_shows_what_its_source_shows() -> None:
 
 def test_without_the_extra_both_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    for refused in (lambda: pipeline.compress(PLAIN, archive=True), lambda: pipeline.unarchive(b"")):
+    for refused in (lambda: pipeline.compress(PLAIN, archive=True), lambda: pipeline.unarchive_stream(b"")):
         with pytest.raises(UnsupportedError) as caught:
             refused()
         assert str(caught.value) == "archive: needs pip install 'compressor[archive]'"

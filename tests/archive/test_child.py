@@ -55,7 +55,7 @@ def test_its_death_is_an_error(monkeypatch: pytest.MonkeyPatch, code: str, probl
     with pytest.raises(archive.ArchiveError, match=problem):
         list(child.unarchived([made] * 100, 100, 100, 1, lambda seconds: None))
     with pytest.raises(FormatError, match=f"JPEG XL: codestream: no JPEG can be made of it: {problem}"):
-        b"".join(pipeline.unarchive(made))
+        b"".join(pipeline.unarchive_stream(made))
 
 
 def test_its_cpu_time_is_limited_by_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:

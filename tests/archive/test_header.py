@@ -79,9 +79,9 @@ def test_a_truncated_archive_is_an_error_with_a_place() -> None:
     data, made = photo_archive()
     for size in [*range(0, len(made), 97), len(made) - 1]:
         with pytest.raises(FormatError) as caught:
-            b"".join(pipeline.unarchive(made[:size]))
+            b"".join(pipeline.unarchive_stream(made[:size]))
         assert caught.value.place in ("signature", "box", "jbrd", "jxlp", "codestream", "ftyp")
-    assert b"".join(pipeline.unarchive(made)) == data
+    assert b"".join(pipeline.unarchive_stream(made)) == data
 
 
 def test_files_without_what_a_jpeg_is_made_of() -> None:
@@ -100,9 +100,9 @@ def test_files_without_what_a_jpeg_is_made_of() -> None:
     with pytest.raises(UnsupportedError, match="a bare codestream"):
         header_of(jxl.LOSSLESS)
     with pytest.raises(UnsupportedError, match="JPEG: only an archive"):
-        b"".join(pipeline.unarchive(PLAIN))
+        b"".join(pipeline.unarchive_stream(PLAIN))
     with pytest.raises(FormatError, match="no known image format"):
-        b"".join(pipeline.unarchive(b"text"))
+        b"".join(pipeline.unarchive_stream(b"text"))
 
 
 IMAGE = (0x0AFF, 16)
@@ -152,7 +152,7 @@ def test_half_a_gigabyte_of_segments_is_refused_by_a_budget() -> None:
     hostile = with_box(made, b"jbrd", lambda _: reconstruction(*[0xE2] * 16000, 0xDA, 0xD9))
 
     with pytest.raises(LimitError, match="more than the whole memory budget"):
-        b"".join(pipeline.unarchive(hostile, resources=Resources(memory_budget=256 << 20)))
+        b"".join(pipeline.unarchive_stream(hostile, resources=Resources(memory_budget=256 << 20)))
 
 
 def test_compressed_boxes_are_counted_by_the_size_in_them() -> None:
@@ -185,7 +185,7 @@ def test_damaged_archives_end_in_an_error_or_a_jpeg() -> None:
         for _ in range(rng.choice((1, 1, 2))):
             damaged = rng.choice(BLIND)(rng, damaged, made)
         try:
-            again = b"".join(pipeline.unarchive(damaged, resources=resources))
+            again = b"".join(pipeline.unarchive_stream(damaged, resources=resources))
             assert again.startswith(b"\xff\xd8")
             counts[True] += 1
         except CompressorError as error:

@@ -70,7 +70,7 @@ def check(kind: str, size: tuple[int, int], folder: Path) -> None:
     code = PEAK.format(path=[str(ROOT), *sys.path], limit=limit, memory=memory)
     done = subprocess.run([sys.executable, "-c", code], input=made, capture_output=True, check=True)
     assert done.stdout == large.read_bytes()
-    with pipeline.unarchive(made) as stream:
+    with pipeline.unarchive_stream(made) as stream:
         reserved = stream.source.reserved_bytes
     judge(f"{name}, unarchive", int(done.stderr) << 10, reserved, UNARCHIVING_OVER_MAX)
 

@@ -39,7 +39,7 @@ def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     for key, original in files.items():
         (home / "in" / key).parent.mkdir(parents=True, exist_ok=True)
         (home / "in" / key).write_bytes(original)
-    settings = Settings(quality=60, effort="fast", min_saving=0.05)  # type: ignore[arg-type]
+    settings = Settings(quality=60, effort="fast", min_saving=0.05)
     previous = os.getcwd()
     os.chdir(home)
     try:

@@ -23,12 +23,12 @@ def test_every_setting_reaches_the_pipeline(fake: FakePipeline) -> None:
         max_bytes=20480,
         score=True,
         lossless=True,
-        effort="best",  # type: ignore[arg-type]
-        format="auto",  # type: ignore[arg-type]
-        delivery="immediate",  # type: ignore[arg-type]
-        subsampling="444",  # type: ignore[arg-type]
-        metadata="strip",  # type: ignore[arg-type]
-        content_credentials="unchanged",  # type: ignore[arg-type]
+        effort="best",
+        format="auto",
+        delivery="immediate",
+        subsampling="444",
+        metadata="strip",
+        content_credentials="unchanged",
         min_saving=0.05,
         background=(1, 2, 3),
     )
@@ -84,7 +84,7 @@ def test_the_command_line_overrides_the_environment_and_that_the_file(fake: Fake
         min_saving=0.08,
         max_bytes=1 << 20,
         background=(9, 8, 7),
-        effort="fast",  # type: ignore[arg-type]
+        effort="fast",
     )
 
 

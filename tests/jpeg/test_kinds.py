@@ -223,7 +223,7 @@ PLAIN = huffman.encode([np.zeros((1, 1, 64), np.int64)], 8, 8, [(1, 1)])
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("format", ["keep", "png"])
-def test_unsupported_processes_are_named(sof: int, precision: int, word: str, format: str) -> None:
+def test_unsupported_processes_are_named(sof: int, precision: int, word: str, format: Any) -> None:
     data = PLAIN.replace(b"\xff\xc0\0\x0b\x08", bytes([0xFF, sof, 0, 0x0B, precision]))
 
     with pytest.raises(UnsupportedError, match=word):

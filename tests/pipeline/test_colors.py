@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def source(mode: str, profile: str, format: str) -> bytes:
 @pytest.mark.parametrize(
     "mode, format", [("L", "PNG"), ("RGB", "PNG"), ("L", "JPEG"), ("RGB", "JPEG"), ("RGB", "TIFF")]
 )
-def test_a_profile_is_carried_over_if_it_fits_the_pixels(mode: str, format: str, target: str, profile: str) -> None:
+def test_a_profile_is_carried_over_if_it_fits_the_pixels(mode: str, format: str, target: Any, profile: str) -> None:
     result = pipeline.compress(source(mode, profile, format), format=target)
 
     found = Image.open(io.BytesIO(result.data)).info.get("icc_profile")
@@ -118,7 +119,7 @@ def test_an_aspect_ratio_is_carried_from_tiff_to_png(
     "x, y, unit, named", [(3, 2, 0, True), (1, 1, 0, False), (4000, 8000, 1, True), (2835, 2834, 1, False)]
 )
 def test_pixels_that_are_not_square_are_reported_if_the_format_can_not_hold_it(
-    format: str, x: int, y: int, unit: int, named: bool
+    format: Any, x: int, y: int, unit: int, named: bool
 ) -> None:
     notices = pipeline.compress(png_with(x, y, unit), format=format).report.notices
 
@@ -126,7 +127,7 @@ def test_pixels_that_are_not_square_are_reported_if_the_format_can_not_hold_it(
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
-def test_a_lost_color_space_is_reported(format: str) -> None:
+def test_a_lost_color_space_is_reported(format: Any) -> None:
     data = encoded(photograph(), "PNG")
     source = data[:33] + chunk(b"cICP", b"\x09\x10\0\1") + data[33:]
     for policy in ("keep", "color", "strip"):
@@ -136,7 +137,7 @@ def test_a_lost_color_space_is_reported(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_color_code_points_of_a_png_are_carried_over_as_a_profile(format: str, mode: str) -> None:
+def test_color_code_points_of_a_png_are_carried_over_as_a_profile(format: Any, mode: str) -> None:
     data = encoded(Image.fromarray(photograph()).convert(mode), "PNG")
     source = data[:33] + chunk(b"cICP", b"\x0c\x08\0\1") + data[33:]
     result = pipeline.compress(source, format=format, effort="fast")

@@ -54,7 +54,7 @@ def test_a_jpeg_from_it_equals_that_of_a_twin_that_is_not_interlaced(channels: i
 
 
 @pytest.mark.parametrize("delivery", ["safe", "immediate"])
-def test_a_png_from_it_has_the_same_samples_and_is_not_interlaced(delivery: str) -> None:
+def test_a_png_from_it_has_the_same_samples_and_is_not_interlaced(delivery: Any) -> None:
     pixels = photograph(45, 83, 3)
 
     result = pipeline.compress(interlaced(pixels), delivery=delivery)

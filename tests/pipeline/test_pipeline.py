@@ -85,7 +85,7 @@ def test_pixels_score_like_libjpeg_at_the_same_quality_in_fewer_bytes(quality: i
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("subsampling, factors", [("444", (1, 1)), ("422", (2, 1)), ("420", (2, 2))])
-def test_chroma_is_subsampled_as_requested(effort: Effort, subsampling: str, factors: tuple[int, int]) -> None:
+def test_chroma_is_subsampled_as_requested(effort: Effort, subsampling: Any, factors: tuple[int, int]) -> None:
     result = pipeline.compress(cat(), quality=85, effort=effort, subsampling=subsampling)
 
     image: Any = Image.open(io.BytesIO(result.data))
@@ -287,7 +287,7 @@ def test_raw_beyond_the_limits_is_rejected_before_any_tile(raw: Raw) -> None:
 
 @pytest.mark.parametrize("delivery", ["safe", "immediate"])
 @pytest.mark.parametrize("format", ["WEBP", "TIFF", "GIF", "BMP"])
-def test_other_formats_are_decoded_by_pillow_if_a_format_is_requested(format: str, delivery: str) -> None:
+def test_other_formats_are_decoded_by_pillow_if_a_format_is_requested(format: str, delivery: Any) -> None:
     source = encoded(photograph(500, 600), format)
 
     result = pipeline.compress(source, format="jpeg", quality=90, delivery=delivery)

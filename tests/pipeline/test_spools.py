@@ -16,9 +16,10 @@ from compressor import pipeline, spool_budget
 from compressor.cores import cores
 from compressor.errors import BusyError
 from compressor.memory import Resources
+from compressor.results import Result
 from compressor.service.config import ServerConfig
 from compressor.service.server import GRPC_CALL_BYTES
-from compressor.settings import Delivery, Effort, Result, Settings
+from compressor.settings import Delivery, Effort, Settings
 from tests.jpeg.test_scans_memory import measured
 from tests.service.running import eventually
 

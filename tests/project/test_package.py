@@ -2,6 +2,7 @@
 
 import ast
 import json
+import pydoc
 import re
 import runpy
 import subprocess
@@ -55,6 +56,20 @@ def test_type_checkers_and_the_interpreter_find_the_same_names() -> None:
 @pytest.mark.parametrize("name", sorted(compressor._HOME))
 def test_every_public_name_is_an_attribute(name: str) -> None:
     assert getattr(compressor, name) is vars(compressor)[name]
+
+
+def test_only_public_names_are_listed() -> None:
+    assert dir(compressor) == sorted([*compressor._HOME, "__version__"])
+
+
+def test_help_of_the_main_function_is_short_and_shows_its_types() -> None:
+    signature, *text = pydoc.plain(pydoc.render_doc(compressor.compress)).splitlines()[2:]
+
+    assert signature.replace("'", "") == (
+        "compress(image: Input, settings: Settings | None = None, *, resources: Resources | None = None, "
+        "**keywords: Unpack[SettingsFields]) -> Result"
+    )
+    assert len(text) < 20 and all(len(line) <= 120 for line in text)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -56,7 +56,7 @@ def test_comments_above_the_limit_are_reported() -> None:
 
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
-def test_the_profile_of_a_bmp_is_carried_over_to_every_format(format: str, before: bool) -> None:
+def test_the_profile_of_a_bmp_is_carried_over_to_every_format(format: Any, before: bool) -> None:
     data = bmp.v5("embedded", before).data
     at, size = struct.unpack_from("<II", data, 14 + 112)
     profile = data[14 + at : 14 + at + size]
@@ -73,7 +73,7 @@ def test_the_profile_of_a_bmp_is_carried_over_to_every_format(format: str, befor
 @pytest.mark.parametrize(
     "space, part", [("linked", "in another file (C:\\MARK"), ("calibrated", "the color space (calibrated RGB)")]
 )
-def test_other_color_spaces_of_a_bmp_are_reported(space: str, part: str, metadata: str) -> None:
+def test_other_color_spaces_of_a_bmp_are_reported(space: str, part: str, metadata: Any) -> None:
     notices = compressor.compress(bmp.v5(space).data, format="png", metadata=metadata).report.notices
 
     assert len([notice for notice in notices if part in notice]) == 1

@@ -13,7 +13,8 @@ import pytest
 from compressor.client import AsyncClient
 from compressor.client.aio import AsyncResultStream
 from compressor.errors import BusyError, CallError, FormatError, SettingsError
-from compressor.settings import Format, Report, Result, Settings, Source, Tile
+from compressor.results import Result
+from compressor.settings import Format, Report, Settings, Source, Tile
 from tests.service.fake_pipeline import file_of
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ def test_parts_of_a_wrong_type_end_the_call_at_once(fake: Any) -> None:
     async def tiles() -> AsyncIterator[Any]:
         yield Tile(0, 0, b"pixel")
 
-    with pytest.raises(SettingsError, match="source: yields str, must yield chunks of bytes"):
+    with pytest.raises(SettingsError, match="image: yields str, must yield chunks of bytes"):
         run(sent(fake, text()))
     with pytest.raises(ValueError, match="tile"):
         run(unarchived(fake, tiles()))

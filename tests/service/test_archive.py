@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from compressor import pipeline
 from compressor.client import AsyncClient, Client
 from compressor.errors import FormatError, IncompleteError, LimitError, SettingsError, UnsupportedError
-from compressor.settings import Path, Result
+from compressor.results import Result
+from compressor.settings import Path
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.archive.files import PLAIN, edited, photo_archive
@@ -17,12 +19,12 @@ from tests.jpeg_files import jpeg, photo
 from tests.service.conftest import Service
 
 
-def by_client(address: str, source: object) -> Result:
+def by_client(address: str, source: Any) -> Result:
     with Client(address, timeout=60) as client:
         return client.unarchive(source)
 
 
-def by_async_client(address: str, source: object) -> Result:
+def by_async_client(address: str, source: Any) -> Result:
     async def run() -> Result:
         async with AsyncClient(address, timeout=60) as client:
             return await client.unarchive(source)
@@ -127,7 +129,7 @@ def test_an_upload_without_its_end_gives_nothing(real: Service) -> None:
         responses(real, pb.UnarchiveRequest(chunk=made))
     assert caught.value.code() is grpc.StatusCode.DATA_LOSS
 
-    def cut() -> object:
+    def cut() -> Any:
         yield made[:1000]
         raise IncompleteError("the sender failed")
 

@@ -10,6 +10,7 @@ import pytest
 
 from compressor.client import Client
 from compressor.errors import BusyError
+from compressor.settings import Format
 from compressor.spool_directory import default_spool_dir
 from tests.service.conftest import png
 from tests.service.running import Process, eventually
@@ -55,7 +56,7 @@ def is_ready(process: Process) -> bool:
 
 def compresses(process: Process, picture: bytes, format: str = "jpeg") -> None:
     with Client(process.address, timeout=120, retries=0) as client:
-        assert client.compress(picture, effort="fast", format=format).report.bytes_in == len(picture)
+        assert client.compress(picture, effort="fast", format=Format(format)).report.bytes_in == len(picture)
 
 
 def is_rejected(process: Process, picture: bytes, problem: str, format: str = "jpeg") -> None:

@@ -97,7 +97,7 @@ class Awaited:
     def inspect(self, source: object) -> object:
         return self._run("inspect", source)
 
-    def stream(self, source: object, settings: Settings, raw: Raw | None = None) -> list[bytes]:
+    def stream(self, source: Any, settings: Settings, raw: Raw | None = None) -> list[bytes]:
         async def run() -> list[bytes]:
             async with AsyncClient(self._address, timeout=60) as client:
                 async with client.stream(source, settings, raw=raw) as stream:
@@ -157,7 +157,7 @@ def test_a_source_that_is_not_an_image_is_a_settings_error(door: Any, verb: str,
             b"".join(door.stream(source, Settings()))
         else:
             getattr(door, verb)(source)
-    assert caught.value.field == "source"
+    assert caught.value.field == "image"
 
 
 @pytest.mark.parametrize("tiles", [TILES, iter(TILES)], ids=["list", "iterator"])

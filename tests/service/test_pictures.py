@@ -17,7 +17,8 @@ from compressor import wire
 from compressor.client import AsyncClient, Client
 from compressor.client.transfer import RequestBuilder
 from compressor.errors import LimitError, UnsupportedError
-from compressor.settings import Effort, Format, Metadata, Raw, Result, Settings, Tile
+from compressor.results import Result
+from compressor.settings import Effort, Format, Metadata, Raw, Settings, Tile
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.planted.profiles import wide_profile
@@ -47,12 +48,12 @@ def described(mode: str = "RGB") -> Image.Image:
     return found
 
 
-def by_client(address: str, source: object, **settings: Any) -> Result:
+def by_client(address: str, source: Any, **settings: Any) -> Result:
     with Client(address, timeout=60) as client:
         return client.compress(source, **settings)
 
 
-def by_async_client(address: str, source: object, **settings: Any) -> Result:
+def by_async_client(address: str, source: Any, **settings: Any) -> Result:
     async def run() -> Result:
         async with AsyncClient(address, timeout=60) as client:
             return await client.compress(source, **settings)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compressor.client import AsyncClient, CallProgress, Client
-from compressor.settings import Result
+from compressor.results import Result
 from tests.service.fake_pipeline import file_of
 
 SIZE = 3 << 20

@@ -19,7 +19,7 @@ from compressor import raster
 from compressor.client import AsyncClient, CallProgress, Client, addresses
 from compressor.errors import CallError
 from compressor.inputs import Replayable
-from compressor.settings import Result
+from compressor.results import Result
 from tests.service.conftest import Service
 from tests.service.fake_pipeline import fake_codec
 from tests.service.flaky import RESULT

@@ -16,7 +16,8 @@ from compressor.calls.codec import pipeline_codec
 from compressor.client import AsyncClient, Client
 from compressor.errors import LimitError, SettingsError
 from compressor.memory import Resources
-from compressor.settings import Delivery, Outcome, Raw, Result, Settings, Tile
+from compressor.results import Result
+from compressor.settings import Delivery, Outcome, Raw, Settings, Tile
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.service.running import Running
