@@ -20,9 +20,9 @@ def children() -> set[str]:
     return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
-def unarchived(data: bytes, limit_bytes: int, memory_bytes: int) -> bytes:
+def unarchived(data: bytes, limit_bytes: int, memory_bytes: int, pixels: int = 1) -> bytes:
     spent: list[float] = []
-    made = b"".join(child.unarchived([data[:1000], data[1000:]], limit_bytes, memory_bytes, 1, spent.append))
+    made = b"".join(child.unarchived([data[:1000], data[1000:]], limit_bytes, memory_bytes, pixels, spent.append))
     assert 0 < spent[0] < 60
     return made
 
@@ -33,6 +33,8 @@ def test_it_has_the_memory_that_was_charged_and_no_more() -> None:
     assert unarchived(made, len(LARGE), 64 * MIB) == LARGE
     with pytest.raises(archive.ArchiveError):
         unarchived(made, len(LARGE), -child.SLACK_BYTES)
+    with pytest.raises(archive.ArchiveError, match="^out of memory$"):  # of what it uses, with address space for more
+        unarchived(made, len(LARGE), -child.SLACK_BYTES, pixels=100_000_000)
 
 
 def test_it_makes_no_more_bytes_than_are_allowed() -> None:
