@@ -25,7 +25,7 @@ def test_a_ledger_belongs_to_one_run(tmp_path: Path) -> None:
         ledger.commit()
         with pytest.raises(LedgerError, match="in use"):
             Ledger(tmp_path / "ledger")
-        with pytest.raises(LedgerError, match="whose source is a, not b"):
+        with pytest.raises(LedgerError, match=r"belongs to another run \(SRC: a → b\)"):
             ledger.begin({"source": "b"})
     (tmp_path / "other").write_bytes(b"no database at all, but long enough to look at" * 9)
     with pytest.raises(LedgerError, match="is not a ledger"):
