@@ -208,7 +208,16 @@ def test_all_failures_are_listed_as_text_and_as_json(bench: Bench, tmp_path: Pat
     table = lines("failures", bench.path)
     assert table[1].split() == ["known", "broken", "image", "broken.jpg"] and "JPEG: " in table[2]
     assert table[3].startswith("known") and "\\n" in table[3]
-    assert table[-2].strip().startswith("JPEG: ") and table[-1] == "4 failed, 3 of them known"
+    assert table[-4].strip().startswith("JPEG: ") and table[-3] == "4 failed, 3 of them known"
+    assert "an object is tried again once it has changed" in table[-2] and "--accept-failures" in table[-1]
+
+
+def test_failures_that_every_run_tries_again_are_said_to_be(bench: Bench) -> None:
+    bench.throttled = "a.jpg"
+    bench.run()
+
+    steps = [line for line in lines("failures", bench.path) if line.startswith("  next")]
+    assert len(steps) == 3 and "repeat the batch command: it tries 1 again" in steps[0]
 
 
 def test_an_object_with_an_open_intent_is_listed_as_a_failure(bench: Bench) -> None:
@@ -244,7 +253,8 @@ def test_the_status_shows_the_run_and_its_progress(bench: Bench) -> None:
     }
     assert {(total.outcome, total.reason): total.objects for total in summary.totals} == by_outcome
     text = "\n".join(lines("status", bench.path))
-    for word in ("memory-a", "memory-b", "effort fast", "4 objects", "failed: broken image", "0 of them new"):
+    words = ("memory-a", "memory-b", "effort fast", "4 objects", "failed: broken image", "0 of them new")
+    for word in (*words, f"next compressor ledger failures {bench.path} lists what failed"):
         assert word in " ".join(text.split())
 
 
