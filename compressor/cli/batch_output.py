@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from compressor.cli.output import facts
 from compressor.humanize import (
     ENERGY_UNITS,
+    MASS_UNITS,
     common_unit,
     human_bytes,
     human_formats,
@@ -21,6 +22,7 @@ from compressor.prices import human_money
 from compressor.report.space import more_or_less, until
 from compressor.report.summary import Problem, Projection, Summary
 from compressor.report.words import outcome_words, reason_words
+from compressor.settings import Footprint
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -95,10 +97,27 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
         used = summary.footprint.used_energy_joules
         avoided = summary.avoided_per_year(summary.footprint.avoided_energy_joules_per_gb_year)
         unit = common_unit((used.high, avoided.high), ENERGY_UNITS)
-        yield "used", range_in(unit, used.low, used.high), "estimated, not measured: CPU and memory"
+        used_grams, avoided_grams = co2e_words(summary, summary.footprint)
+        text = f"{used_grams}estimated, not measured: CPU and memory"
+        yield "used", range_in(unit, used.low, used.high), text
         if avoided.high > 0:
-            text = f"per year, estimated, once originals are deleted from {summary.footprint.storage_class}"
-            yield "avoids", range_in(unit, avoided.low, avoided.high), text
+            text = f"{avoided_grams}per year, estimated, once originals are deleted from"
+            yield (
+                "avoids",
+                range_in(unit, avoided.low, avoided.high),
+                f"{text} {summary.footprint.storage_class}",
+            )
+
+
+def co2e_words(summary: Summary, footprint: Footprint) -> tuple[str, str]:
+    """Return the CO2e that was used, and that a year avoids, in one unit: "0.2 to 1.3 mg CO2e, "; "" without a grid."""
+    used, rate = footprint.used_co2e_grams, footprint.avoided_co2e_grams_per_gb_year
+    if used is None or rate is None:
+        return "", ""
+    avoided = summary.avoided_per_year(rate)
+    unit = common_unit((used.high, avoided.high), MASS_UNITS)
+    first, second = (f"{range_in(unit, one.low, one.high)} CO2e, " for one in (used, avoided))
+    return first, second
 
 
 def stored(summary: Summary) -> Iterable[tuple[str, str, str]]:
@@ -124,7 +143,7 @@ def money_facts(summary: Summary) -> Iterable[tuple[str, str, str]]:
         return
     parts = [f"{human_money(money.per_month, money.currency)} per month"]
     if money.storage is not None and money.egress is not None:
-        names = {"storage": money.storage, f"{prices.downloads_per_month:g} downloads a month": money.egress}
+        names = {"storage": money.storage, f"{prices.downloads_per_month:,.9g} downloads a month": money.egress}
         parts.append(" and ".join(f"{human_money(one, money.currency)} for {what}" for what, one in names.items()))
     held = space is not None and until(space, summary.mode)
     later = ", once " + held.removeprefix("until ").partition(",")[0] if held else ""
@@ -219,7 +238,7 @@ def next_steps(summary: Summary) -> Iterable[str]:
         what = "the store or the compression service was unavailable for"
         yield f"{what} {many(again)}: repeat the command later"
     if denied := of(Reason.DENIED):
-        yield f"access to {many(denied)} was denied: the credentials must allow reading and writing"
+        yield f"access to {many(denied)} was denied: allow reading and writing, and name another --ledger to try again"
     if exists := of(Reason.EXISTS):
         yield f"the destination had other content for {many(exists)}: --overwrite replaces it"
     if summary.missing:

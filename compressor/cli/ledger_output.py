@@ -69,8 +69,9 @@ def print_status(console: "Console", status: Status) -> None:
         table.add_row(outcome_cell(words, total.outcome), *cells_of(total))
     console.print()
     console.print(table)
-    for step in status_steps(status):
-        console.print(f"\n  [cyan]next[/]  {escape(step)}", soft_wrap=True)
+    steps = [f"  [cyan]next[/]  {escape(step)}" for step in status_steps(status)]
+    for line in ("", *steps) if steps else ():
+        console.print(line, soft_wrap=True)
 
 
 def status_facts(status: Status) -> Iterator[tuple[str, str, str]]:

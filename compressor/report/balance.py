@@ -41,7 +41,7 @@ def money_section(summary: Summary) -> str:
 
     rows = [] if money.storage is None else [row("Storage", money.storage)]
     if money.egress is not None:
-        rows.append(row(f"Egress, {prices.downloads_per_month:g} downloads of each object a month", money.egress))
+        rows.append(row(f"Egress, {prices.downloads_per_month:,.9g} downloads of each object a month", money.egress))
     held = "" if space is None else until(space, summary.mode)
     sums = "" if not held else ", once " + held.removeprefix("until ").partition(",")[0]
     foot = row(f"{'Would save' if summary.mode == 'dry run' else 'Saves'}{sums}", money.per_month)

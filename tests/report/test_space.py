@@ -156,3 +156,17 @@ def test_used_and_avoided_energy_have_one_unit() -> None:
 
     assert shown is not None and shown.groups() == ("Wh", "Wh")
     assert rows is not None and rows.groups() == ("Wh", "Wh")
+
+
+def test_carbon_is_shown_beside_energy_where_a_region_is_given() -> None:
+    footprint = Basis(region="de").footprint_of(200.0, 1e9)
+
+    number = r"[\d.,e+-]+"
+    shown = re.search(
+        rf"used +{number} to {number} \w+ +{number} to {number} (\w+) CO2e, estimated.*\n +"
+        rf"avoids +{number} to {number} \w+ +{number} to {number} (\w+) CO2e, per year",
+        printed(200, footprint=footprint),
+    )
+
+    assert shown is not None and shown[1] == shown[2]
+    assert "CO2e" not in printed(200, footprint=Basis().footprint_of(200.0, 1e9))
