@@ -148,10 +148,12 @@ def money_facts(summary: Summary) -> Iterable[tuple[str, str, str]]:
     held = space is not None and until(space, summary.mode)
     later = ", once " + held.removeprefix("until ").partition(",")[0] if held else ""
     would = "would be saved" if summary.mode == "dry run" else "saved"
+    ends = summary.money_per_year_range
+    span = "" if ends is None else f" ({' to '.join(human_money(end, money.currency) for end in ends)})"
     color = "green" if money.per_year > 0 else "yellow"
     yield (
         "money", f"[{color} bold]{human_money(money.per_year, money.currency)}[/]",
-        f"{would} per year{later}: {', '.join(parts)}",
+        f"{would} per year{span}{later}: {', '.join(parts)}",
     )  # fmt: skip
     if held:
         cost, amount = money.until_deleted < 0, human_money(abs(money.until_deleted), money.currency)

@@ -97,9 +97,9 @@ def failures(path: LedgerFile, json: JsonLines = False) -> None:
 
         count = known_count = again = 0
         with reading(path) as database:
-            if not json:
-                typer.echo(row("", "reason", "object"))
             for done, known in failures_in(database):
+                if not json and not count:
+                    typer.echo(row("", "reason", "object"))
                 count, known_count, again = count + 1, known_count + known, again + done.retry
                 if json:
                     typer.echo(jsons.dumps(fields(done, known)))
@@ -108,7 +108,7 @@ def failures(path: LedgerFile, json: JsonLines = False) -> None:
                     typer.echo(row("known" if known else "new", words, printable(done.key)))
                     typer.echo(row("", "", f"  {printable(done.error)}"))
         if not json:
-            typer.echo(f"{count:,} failed, {known_count:,} of them known")
+            typer.echo(f"{count:,} failed, {known_count:,} of them known" if count else "nothing failed")
             for step in failure_steps(count, known_count, again):
                 typer.echo(f"  next  {step}")
 

@@ -6,7 +6,7 @@ from compressor.humanize import ENERGY_UNITS, MASS_UNITS, common_unit, human_byt
 from compressor.prices import human_money
 from compressor.report.html import table, text
 from compressor.report.money import MONTHS
-from compressor.report.space import more_or_less, until
+from compressor.report.space import until
 from compressor.report.summary import Summary
 from compressor.settings import Bounds
 
@@ -25,9 +25,7 @@ def space_section(summary: Summary) -> str:
         ("Old versions of replaced objects", space.versions),
     ]
     foot = ("Stored now", human_bytes(space.now))
-    change = more_or_less(space.added, human_bytes(abs(space.added)))
-    lines = ((name, human_bytes(size)) for name, size in rows if size)
-    return f'{table(("", "Bytes"), 1, lines, foot)}\n<p class="quiet">{change}, {until(space, summary.mode)}.</p>'
+    return table(("", "Bytes"), 1, ((name, human_bytes(size)) for name, size in rows if size), foot)
 
 
 def money_section(summary: Summary) -> str:
@@ -46,6 +44,9 @@ def money_section(summary: Summary) -> str:
     sums = "" if not held else ", once " + held.removeprefix("until ").partition(",")[0]
     foot = row(f"{'Would save' if summary.mode == 'dry run' else 'Saves'}{sums}", money.per_month)
     note = "At the prices that were given, per 2<sup>30</sup> bytes, as clouds bill them."
+    if (ends := summary.money_per_year_range) is not None and summary.projection is not None:
+        low, high = (text(human_money(end, money.currency)) for end in ends)
+        note = f"With {summary.projection.confidence:.0%} confidence {low} to {high} per year. {note}"
     if held:
         amount = text(human_money(abs(money.until_deleted), money.currency))
         until_then = f"Until then the run {'costs' if money.until_deleted < 0 else 'saves'} {amount} per month."

@@ -21,6 +21,7 @@ from compressor.ledger.totals import Total
 from compressor.report.balance import footprint_section, money_section, space_section
 from compressor.report.html import section, table, text
 from compressor.report.plots import STEP, formats_plot, histogram_plot, median_step, share_bar
+from compressor.report.space import more_or_less, until
 from compressor.report.summary import Problem, Sample, Summary
 from compressor.report.words import outcome_words, reason_words
 from compressor.settings import VERSION
@@ -98,8 +99,18 @@ def _head(summary: Summary) -> str:
     color = "" if summary.saved_bytes > 0 or summary.projection else ' class="none"'
     return (
         f'<header>\n<h1>{DONE[summary.mode]}</h1>\n<p class="quiet">{places}</p>\n'
-        f'<p class="answer"><strong{color}>{strong}</strong> <span>{words}</span></p>\n{bar}\n</header>'
+        f'<p class="answer"><strong{color}>{strong}</strong> <span>{words}</span></p>\n{bar}\n'
+        f"{_stored(summary)}</header>"
     )
+
+
+def _stored(summary: Summary) -> str:
+    """Return a line on what is stored now; "" where nothing but the results is."""
+    space = summary.space
+    if space is None or not (space.originals or space.versions):
+        return ""
+    change = more_or_less(space.added, human_bytes(abs(space.added)))
+    return f'<p class="quiet">Stored now: {human_bytes(space.now)}, {change}, {until(space, summary.mode)}.</p>\n'
 
 
 def _headline(summary: Summary) -> tuple[str, str, str]:

@@ -239,6 +239,15 @@ class Summary:
         saved = self.saved_bytes if self.projection is None else self.projection.saved_bytes
         return money_of(self.prices, saved, -saved if self.space is None else self.space.added)
 
+    @property
+    def money_per_year_range(self) -> tuple[float, float] | None:
+        """The confidence interval of the savings in a year, in money; None if they are no estimate."""
+        estimate = self.projection
+        if self.prices is None or estimate is None or estimate.low == estimate.high:
+            return None
+        low, high = (money_of(self.prices, saved, -saved).per_year for saved in (estimate.low, estimate.high))
+        return low, high
+
     def avoided_per_year(self, rate: Bounds) -> Bounds:
         """Return what one year without the saved bytes avoids, at a rate per GB and year: a scenario."""
         saved = self.saved_bytes if self.projection is None else self.projection.saved_bytes
@@ -351,6 +360,13 @@ def _scores_as_json(scores: Scores) -> dict[str, Any]:
     }
 
 
+def _money_as_json(summary: Summary) -> dict[str, Any] | None:
+    if (money := summary.money) is None:
+        return None
+    low, high = summary.money_per_year_range or (money.per_year, money.per_year)
+    return money.as_record() | {"per_year_low": low, "per_year_high": high}
+
+
 def as_json(summary: Summary) -> str:
     """Return one line: a summary's fields, and values computed from them; of samples only the sizes.
 
@@ -368,7 +384,7 @@ def as_json(summary: Summary) -> str:
         "new_failures": summary.new_failures,
         "succeeded": summary.succeeded,
         "space": None if summary.space is None else asdict(summary.space),
-        "money": None if summary.money is None else summary.money.as_record(),
+        "money": _money_as_json(summary),
         "format_changes": [
             {name: getattr(total, name) for name in FORMAT_CHANGE} for total in summary.format_changes()
         ],

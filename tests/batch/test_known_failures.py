@@ -212,6 +212,14 @@ def test_all_failures_are_listed_as_text_and_as_json(bench: Bench, tmp_path: Pat
     assert "an object is tried again once it has changed" in table[-2] and "--accept-failures" in table[-1]
 
 
+def test_a_ledger_without_failures_says_so(bench: Bench) -> None:
+    for key in ("broken.jpg", "sub/broken\n.jpg"):
+        del bench.source.objects[key]
+    bench.run()
+
+    assert lines("failures", bench.path) == ["nothing failed"]
+
+
 def test_failures_that_every_run_tries_again_are_said_to_be(bench: Bench) -> None:
     bench.throttled = "a.jpg"
     bench.run()

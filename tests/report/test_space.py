@@ -101,7 +101,12 @@ def test_a_dry_run_projects_money_like_bytes() -> None:
 
     assert money is not None and money.per_month == pytest.approx(0.32 * PROJECTION.saved_bytes)
     text = " ".join(printed(300, mode="dry run", projection=PROJECTION, prices=GB_PRICES).split())
-    assert "money 4,642,560 USD would be saved per year: 386,880 USD per month" in text
+    assert "money 4,642,560 USD would be saved per year (4,343,040 USD to 4,942,080 USD): 386,880 USD per month" in text
+    run = summary(mode="dry run", projection=PROJECTION, prices=GB_PRICES)
+    assert "With 95% confidence 4,343,040 USD to 4,942,080 USD per year." in Page(render(run)).text
+    fields = json.loads(as_json(run))["money"]
+    ends = (fields["per_year_low"], fields["per_year_high"])
+    assert ends == pytest.approx([12 * 0.32 * saved for saved in (PROJECTION.low, PROJECTION.high)])
 
 
 def test_the_output_shows_money_and_what_it_costs_until_originals_are_deleted() -> None:
