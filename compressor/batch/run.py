@@ -3,7 +3,7 @@
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -137,7 +137,7 @@ class Run:
         for shard, entries in shards(listing, self.ledger, self.tally.refuse):
             known = self.ledger.known(shard)
             todo: list[Entry] = []
-            seen: set[str] = set()
+            listed, seen = {entry.key for entry in entries}, set[str]()
             unknown = 0
             renamed = {done.key: done for done in known.values() if self._is_renamed(done)}
             for entry in entries:
@@ -159,9 +159,12 @@ class Run:
                 if key not in seen and self.filters.match_key(key):
                     self.tally.add(done)
                     self.tally.already += 1
-            if not todo and shard.done:
+            gone = self._vanished_failures(known, listed)
+            if not todo and not gone and shard.done:
                 continue
             self.ledger.reopen(shard)
+            for key in gone:
+                self.ledger.remove(key)
             # Indeterminate objects keep their shard open: the next run asks again.
             opened = self._open_shards[shard.number] = OpenShard(replace(shard, done=False), left=unknown)
             for entry in todo:
@@ -169,6 +172,14 @@ class Run:
                 yield Task(entry, shard.number, renamed=renamed.get(entry.key))
             opened.listed = True
             self._close_if_done(opened)
+
+    def _vanished_failures(self, known: Mapping[str, ObjectResult], listed: Set[str]) -> list[str]:
+        """Return the keys of a shard's failures whose objects no longer exist: somebody has removed them, as far as all
+        folders can be listed."""
+        if self.tally.unlisted_folders:
+            return []
+        failed = (key for key, done in known.items() if done.outcome is ObjectOutcome.FAILED)
+        return [key for key in failed if key not in listed]
 
     def _watch(self, entry: Entry) -> None:
         """Count a listed object, and show now and then how many there are.

@@ -121,7 +121,7 @@ def failure_steps(count: int, known: int, again: int) -> Iterator[str]:
     if again:
         yield f"repeat the batch command: it tries {again:,} again, because their reason may be gone"
     if count > again:
-        yield "an object is tried again once it has changed, or with another --ledger; --exclude leaves it out"
+        yield "an object is tried again once it has changed, or with another --ledger; a deleted one no longer fails"
     if known:
         yield "with --accept-failures, batch exits with 0 as long as all failures are known"
 

@@ -222,6 +222,11 @@ class Ledger:
         self._release_result_key(key)
         self.forget(key)
 
+    def remove(self, key: str) -> None:
+        """Remove an object that no longer exists; what was spent on it still counts."""
+        self._keep_spent(key)
+        self.forget(key)
+
     def forget(self, key: str) -> None:
         """Remove the row of an object."""
         self._database.execute("DELETE FROM objects WHERE key = ?", (encode_key(key),))

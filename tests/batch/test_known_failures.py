@@ -22,6 +22,7 @@ from compressor.ledger.status import status
 from compressor.report.summary import Summary
 from compressor.settings import Effort, Settings
 from compressor.stores.contract import Entry, OnAccessDenied, Store, StoreError, StoreErrorKind
+from compressor.stores.filters import Filters
 from compressor.stores.open import open_store
 from tests.batch.support import Faulty, Inline, Memory, jpeg
 
@@ -111,6 +112,36 @@ def test_a_repaired_object_no_longer_fails(bench: Bench) -> None:
 
     found = bench.run()
     assert (found.failed, found.succeeded, known(found)) == (1, True, {"sub/broken\n.jpg": True})
+
+
+@pytest.mark.parametrize("more", [{}, {"z.jpg": jpeg(9)}], ids=["nothing else", "and a new object"])
+def test_a_removed_object_no_longer_fails(bench: Bench, more: dict[str, bytes]) -> None:
+    bench.run()
+    del bench.source.objects["broken.jpg"]
+    for key, data in more.items():
+        bench.source.put(key, data)
+
+    for _ in range(2):
+        found = bench.run()
+        assert (found.failed, found.new_failures, found.succeeded) == (1, 0, True)
+        assert known(found) == {"sub/broken\n.jpg": True} and found.objects == 3 + len(more)
+    assert [json.loads(line)["key"] for line in lines("failures", bench.path, "--json")] == ["sub/broken\n.jpg"]
+
+
+def test_a_failure_that_a_filter_leaves_out_or_in_a_folder_that_cannot_be_listed_stays_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run()
+    request = Request(job=JOB, ledger=bench.path, accept_failures=True, filters=Filters(exclude=("*broken*",)))
+    assert launch(request).failed == 2
+
+    def entries(refused: OnAccessDenied | None = None) -> Iterator[Entry]:
+        assert refused is not None
+        refused("sub/", StoreError(StoreErrorKind.DENIED, "Permission denied"))
+        return (entry for entry in Memory.entries(bench.source) if not entry.key.startswith("sub/"))
+
+    monkeypatch.setattr(bench.source, "entries", entries)
+    assert known(bench.run()) == {"sub/": False, "broken.jpg": True, "sub/broken\n.jpg": True}
 
 
 def test_a_failure_that_every_run_retries_is_never_known(bench: Bench) -> None:

@@ -42,6 +42,18 @@ def test_a_run_needs_no_shared_memory_file(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
 
 
+def test_what_was_spent_on_a_removed_object_still_counts(tmp_path: Path) -> None:
+    failed = ObjectResult(
+        key="a", etag="e", size=9, outcome=ObjectOutcome.FAILED, other_seconds=1.5, memory_byte_seconds=7.0
+    )
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.add_shard("z")
+        ledger.finish(1, failed)
+        ledger.remove("a")
+
+        assert list(ledger.objects()) == [] and ledger.add_overhead(0.0, 0.0) == (1.5, 7.0)
+
+
 def test_the_key_of_a_result_belongs_to_one_source_until_its_intent_ends(tmp_path: Path) -> None:
     intent = ObjectResult(
         key="a\udcff.jpg", etag="e", size=9, outcome=ObjectOutcome.COMPRESSED, bytes_out=5, result_key="a\udcff.webp"
