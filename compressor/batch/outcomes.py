@@ -185,7 +185,10 @@ def is_settled(entry: Entry, done: ObjectResult, job: Job) -> bool:
 
 
 def needs_reconsidering(done: ObjectResult, job: Job) -> bool:
-    """Return whether an object's outcome depends on an option that has changed since."""
+    """Return whether an object's outcome depends on an option that has changed since, or on permissions, which may
+    have."""
+    if done.reason is Reason.DENIED:
+        return True
     if done.reason is Reason.NOT_ATOMIC:
         return job.allow_non_atomic
     if done.reason is Reason.EXISTS:

@@ -240,7 +240,7 @@ def next_steps(summary: Summary) -> Iterable[str]:
         what = "the store or the compression service was unavailable for"
         yield f"{what} {many(again)}: repeat the command later"
     if denied := of(Reason.DENIED):
-        yield f"access to {many(denied)} was denied: allow reading and writing, and name another --ledger to try again"
+        yield f"access to {many(denied)} was denied: allow reading and writing, and repeat the command"
     if exists := of(Reason.EXISTS):
         yield f"the destination had other content for {many(exists)}: --overwrite replaces it"
     if summary.missing:

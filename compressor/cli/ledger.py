@@ -93,6 +93,7 @@ def failures(path: LedgerFile, json: JsonLines = False) -> None:
         from compressor.humanize import printable
         from compressor.ledger.queries import failures_in
         from compressor.ledger.reader import reading
+        from compressor.ledger.records import Reason
         from compressor.report.words import reason_words
 
         count = known_count = again = 0
@@ -100,7 +101,8 @@ def failures(path: LedgerFile, json: JsonLines = False) -> None:
             for done, known in failures_in(database):
                 if not json and not count:
                     typer.echo(row("", "reason", "object"))
-                count, known_count, again = count + 1, known_count + known, again + done.retry
+                retried = done.retry or done.reason is Reason.DENIED
+                count, known_count, again = count + 1, known_count + known, again + retried
                 if json:
                     typer.echo(jsons.dumps(fields(done, known)))
                 else:
@@ -119,7 +121,7 @@ def failure_steps(count: int, known: int, again: int) -> Iterator[str]:
     again  number of those that every run tries again
     """
     if again:
-        yield f"repeat the batch command: it tries {again:,} again, because their reason may be gone"
+        yield f"repeat the batch command: it tries {again:,} again, since their reason may be gone"
     if count > again:
         yield "an object is tried again once it has changed, or with another --ledger; a deleted one no longer fails"
     if known:

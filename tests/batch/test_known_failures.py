@@ -36,7 +36,7 @@ class Bench:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = folder / "ledger"
         self.source, self.target = Memory(FILES), Memory()
-        self.throttled = ""  # a key
+        self.throttled = self.denied = ""  # keys
         stores: dict[str, Store] = {JOB.source: Faulty(self.source, self._fault), JOB.target: self.target}
         monkeypatch.setattr(launching, "open_store", lambda url, conditional_bytes=0, probed=False: stores[url])
         monkeypatch.setattr(
@@ -45,7 +45,9 @@ class Bench:
         monkeypatch.setattr("compressor.batch.run.BACK_OFF_SECONDS", 0.0)
 
     def _fault(self, what: str, key: str) -> str:
-        return "throttled" if what == "open" and key == self.throttled else ""
+        if what != "open":
+            return ""
+        return "throttled" if key == self.throttled else "denied" if key == self.denied else ""
 
     def run(self, accept: bool = True, **more: Any) -> Summary:
         return launch(Request(job=JOB, ledger=self.path, accept_failures=accept), **more)
@@ -144,13 +146,14 @@ def test_a_failure_that_a_filter_leaves_out_or_in_a_folder_that_cannot_be_listed
     assert known(bench.run()) == {"sub/": False, "broken.jpg": True, "sub/broken\n.jpg": True}
 
 
-def test_a_failure_that_every_run_retries_is_never_known(bench: Bench) -> None:
-    bench.throttled = "a.jpg"
+@pytest.mark.parametrize("kind", ["throttled", "denied"])
+def test_a_failure_that_every_run_retries_is_never_known(kind: str, bench: Bench) -> None:
+    setattr(bench, kind, "a.jpg")
     for _ in range(3):
         found = bench.run()
         assert not known(found)["a.jpg"] and not found.succeeded
-        assert "throttled" not in found.known_failures
-    bench.throttled = ""
+        assert kind not in found.known_failures
+    setattr(bench, kind, "")
     assert bench.run().succeeded
 
 
@@ -251,8 +254,9 @@ def test_a_ledger_without_failures_says_so(bench: Bench) -> None:
     assert lines("failures", bench.path) == ["nothing failed"]
 
 
-def test_failures_that_every_run_tries_again_are_said_to_be(bench: Bench) -> None:
-    bench.throttled = "a.jpg"
+@pytest.mark.parametrize("kind", ["throttled", "denied"])
+def test_failures_that_every_run_tries_again_are_said_to_be(kind: str, bench: Bench) -> None:
+    setattr(bench, kind, "a.jpg")
     bench.run()
 
     steps = [line for line in lines("failures", bench.path) if line.startswith("  next")]

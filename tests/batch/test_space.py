@@ -89,6 +89,7 @@ def test_prices_become_money_in_every_output(tmp_path: Path) -> None:
     first = batch("in", "out", *prices, "--downloads-per-month", "2", "--report", "run.html", "--json")
     text = batch("in", "out", *prices, "--downloads-per-month", "2").stdout
 
+    assert first.exit_code == 0, first.stderr
     summary = json.loads(first.stdout)
     money, saved = summary["money"], summary["saved_bytes"] / BILLED_BYTES
     assert money["per_year"] == pytest.approx(12 * saved * 100_000 * 3) and money["currency"] == "USD"

@@ -85,7 +85,7 @@ def test_a_dry_run_says_how_sure_it_is(projection: Projection, words: str) -> No
         ),
         (
             {"totals": (Total(ObjectOutcome.FAILED, Reason.DENIED, "", "none", 2, 9, 0, 0.0),)},
-            "access to 2 objects was denied: allow reading and writing, and name another --ledger to try again",
+            "access to 2 objects was denied: allow reading and writing, and repeat the command",
         ),
         (
             {"totals": (Total(ObjectOutcome.SKIPPED, Reason.NOT_ATOMIC, "", "none", 2, 9, 0, 0.0),)},
