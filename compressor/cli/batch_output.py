@@ -19,7 +19,6 @@ from compressor.humanize import (
 from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.prices import human_money
-from compressor.report.space import more_or_less, until
 from compressor.report.summary import Problem, Projection, Summary
 from compressor.report.words import outcome_words, reason_words
 from compressor.settings import Footprint
@@ -98,15 +97,10 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
         avoided = summary.avoided_per_year(summary.footprint.avoided_energy_joules_per_gb_year)
         unit = common_unit((used.high, avoided.high), ENERGY_UNITS)
         used_grams, avoided_grams = co2e_words(summary, summary.footprint)
-        text = f"{used_grams}estimated, not measured: CPU and memory"
-        yield "used", range_in(unit, used.low, used.high), text
+        yield "used", range_in(unit, used.low, used.high), f"{used_grams}estimated, not measured: CPU and memory"
         if avoided.high > 0:
-            text = f"{avoided_grams}per year, estimated, once originals are deleted from"
-            yield (
-                "avoids",
-                range_in(unit, avoided.low, avoided.high),
-                f"{text} {summary.footprint.storage_class}",
-            )
+            text = f"per year, estimated, once originals are deleted from {summary.footprint.storage_class}"
+            yield "avoids", range_in(unit, avoided.low, avoided.high), avoided_grams + text
 
 
 def co2e_words(summary: Summary, footprint: Footprint) -> tuple[str, str]:
@@ -123,17 +117,14 @@ def co2e_words(summary: Summary, footprint: Footprint) -> tuple[str, str]:
 def stored(summary: Summary) -> Iterable[tuple[str, str, str]]:
     """Yield what the objects take now, where originals or versions are still stored besides the results."""
     space = summary.space
-    if space is None or not (space.originals or space.versions):
+    if space is None or not space.to_delete:
         return
-    held = []
-    if summary.mode == "copy":
-        held.append("source and destination together")
-    elif space.originals:
-        held.append(f"with {human_bytes(space.originals)} of kept originals")
-    if space.versions:
-        held.append(f"with {human_bytes(space.versions)} of old versions")
-    change = more_or_less(space.added, human_bytes(abs(space.added)))
-    yield "stored", human_bytes(space.now), f"{', '.join(held)}: {change}, {until(space, summary.mode)}"
+    if space.copied:
+        held = "source and destination together"
+    else:
+        sizes = {"kept originals": space.originals, "old versions": space.versions}
+        held = "with " + " and ".join(f"{human_bytes(size)} of {name}" for name, size in sizes.items() if size)
+    yield "stored", human_bytes(space.now), f"{held}: {space.in_words}"
 
 
 def money_facts(summary: Summary) -> Iterable[tuple[str, str, str]]:
@@ -145,17 +136,16 @@ def money_facts(summary: Summary) -> Iterable[tuple[str, str, str]]:
     if money.storage is not None and money.egress is not None:
         names = {"storage": money.storage, f"{prices.downloads_per_month:,.9g} downloads a month": money.egress}
         parts.append(" and ".join(f"{human_money(one, money.currency)} for {what}" for what, one in names.items()))
-    held = space is not None and until(space, summary.mode)
-    later = ", once " + held.removeprefix("until ").partition(",")[0] if held else ""
+    once = "" if space is None else space.once_deleted
     would = "would be saved" if summary.mode == "dry run" else "saved"
     ends = summary.money_per_year_range
     span = "" if ends is None else f" ({' to '.join(human_money(end, money.currency) for end in ends)})"
     color = "green" if money.per_year > 0 else "yellow"
     yield (
         "money", f"[{color} bold]{human_money(money.per_year, money.currency)}[/]",
-        f"{would} per year{span}{later}: {', '.join(parts)}",
+        f"{', '.join(filter(None, (f'{would} per year{span}', once)))}: {', '.join(parts)}",
     )  # fmt: skip
-    if held:
+    if once:
         cost, amount = money.until_deleted < 0, human_money(abs(money.until_deleted), money.currency)
         yield "", amount, f"{'more' if cost else 'saved'} per month until then"
 

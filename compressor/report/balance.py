@@ -6,7 +6,6 @@ from compressor.humanize import ENERGY_UNITS, MASS_UNITS, common_unit, human_byt
 from compressor.prices import human_money
 from compressor.report.html import table, text
 from compressor.report.money import MONTHS
-from compressor.report.space import until
 from compressor.report.summary import Summary
 from compressor.settings import Bounds
 
@@ -14,14 +13,16 @@ from compressor.settings import Bounds
 def space_section(summary: Summary) -> str:
     """Return a table of what is stored; "" where nothing but the results is."""
     space = summary.space
-    if space is None or not (space.originals or space.versions):
+    if space is None or not space.to_delete:
         return ""
-    copied = summary.mode == "copy"
     stored = space.now - space.originals - space.versions
     rows = [
         ("Before the run", space.before),
-        ("Results" + (" and copies at the destination" if copied else ", and objects that stay as they are"), stored),
-        ("The source" if copied else "Kept originals", space.originals),
+        (
+            "Results" + (" and copies at the destination" if space.copied else ", and objects that stay as they are"),
+            stored,
+        ),
+        ("The source" if space.copied else "Kept originals", space.originals),
         ("Old versions of replaced objects", space.versions),
     ]
     foot = ("Stored now", human_bytes(space.now))
@@ -40,14 +41,14 @@ def money_section(summary: Summary) -> str:
     rows = [] if money.storage is None else [row("Storage", money.storage)]
     if money.egress is not None:
         rows.append(row(f"Egress, {prices.downloads_per_month:,.9g} downloads of each object a month", money.egress))
-    held = "" if space is None else until(space, summary.mode)
-    sums = "" if not held else ", once " + held.removeprefix("until ").partition(",")[0]
-    foot = row(f"{'Would save' if summary.mode == 'dry run' else 'Saves'}{sums}", money.per_month)
+    once = "" if space is None else space.once_deleted
+    saves = "Would save" if summary.mode == "dry run" else "Saves"
+    foot = row(", ".join(filter(None, (saves, once))), money.per_month)
     note = "At the prices that were given, per 2<sup>30</sup> bytes, as clouds bill them."
     if (ends := summary.money_per_year_range) is not None and summary.projection is not None:
         low, high = (text(human_money(end, money.currency)) for end in ends)
         note = f"With {summary.projection.confidence:.0%} confidence {low} to {high} per year. {note}"
-    if held:
+    if once:
         amount = text(human_money(abs(money.until_deleted), money.currency))
         until_then = f"Until then the run {'costs' if money.until_deleted < 0 else 'saves'} {amount} per month."
         note = f"{until_then} {note}"

@@ -21,7 +21,6 @@ from compressor.ledger.totals import Total
 from compressor.report.balance import footprint_section, money_section, space_section
 from compressor.report.html import section, table, text
 from compressor.report.plots import STEP, formats_plot, histogram_plot, median_step, share_bar
-from compressor.report.space import more_or_less, until
 from compressor.report.summary import Problem, Sample, Summary
 from compressor.report.words import outcome_words, reason_words
 from compressor.settings import VERSION
@@ -107,10 +106,9 @@ def _head(summary: Summary) -> str:
 def _stored(summary: Summary) -> str:
     """Return a line on what is stored now; "" where nothing but the results is."""
     space = summary.space
-    if space is None or not (space.originals or space.versions):
+    if space is None or not space.to_delete:
         return ""
-    change = more_or_less(space.added, human_bytes(abs(space.added)))
-    return f'<p class="quiet">Stored now: {human_bytes(space.now)}, {change}, {until(space, summary.mode)}.</p>\n'
+    return f'<p class="quiet">Stored now: {human_bytes(space.now)}, {space.in_words}.</p>\n'
 
 
 def _headline(summary: Summary) -> tuple[str, str, str]:

@@ -224,7 +224,7 @@ class Summary:
             if self.failed_copied:
                 failures = (total for total in self.totals if total.outcome is ObjectOutcome.FAILED)
                 delivered += sum(total.bytes_in for total in failures if total.reason in IMAGE_FAILURES)
-            return Space(self.bytes_in, self.bytes_in + delivered, self.bytes_out, self.bytes_in)
+            return Space(self.bytes_in, self.bytes_in + delivered, self.bytes_out, self.bytes_in, copied=True)
         if self.mode != "in place":
             return None
         replaced = sum(total.bytes_in for total in self.totals if total.outcome.changed)

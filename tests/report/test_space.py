@@ -60,13 +60,12 @@ def test_nothing_is_said_of_space_where_nothing_was_compressed(mode: str) -> Non
         ),
         (
             {"mode": "in place", "keep": "k/", "versioned": True},
-            "5.10 MB with 1.90 MB of kept originals, with 1.90 MB of old versions: 3.10 MB more than before, until the "
+            "5.10 MB with 1.90 MB of kept originals and 1.90 MB of old versions: 3.10 MB more than before, until the "
             "kept originals and the old versions are deleted",
         ),
         (
             {"mode": "in place", "versioned": True},
-            "3.20 MB with 1.90 MB of old versions: 1.20 MB more than before, until the old versions are deleted, for "
-            "example by a lifecycle rule",
+            "3.20 MB with 1.90 MB of old versions: 1.20 MB more than before, until the old versions are deleted",
         ),
     ],
 )
