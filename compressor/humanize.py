@@ -1,5 +1,6 @@
 """Sizes, times and untrusted text in a form for people, on a terminal and on a page."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 ENERGY_UNITS = ((1.0, "J"), (3.6e3, "Wh"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"))
@@ -39,6 +40,11 @@ def parse_size(text: str) -> int:
     if count != whole:
         raise ValueError(f"{text!r} is not a whole number of bytes")
     return whole
+
+
+def many(objects: int) -> str:
+    """Return a number of objects: 1 object, 48,000 objects."""
+    return f"{objects:,} object{'' if objects == 1 else 's'}"
 
 
 def human_seconds(seconds: float) -> str:
@@ -83,5 +89,20 @@ def two_digits(value: float) -> str:
 
 def human_range(low: float, high: float, units: tuple[tuple[float, str], ...]) -> str:
     """Return a range with two digits, in the largest unit in which `high` is at least 1: 12 to 97 kWh."""
-    size, name = next((unit for unit in reversed(units) if abs(high) >= unit[0]), units[0])
+    return range_in(common_unit((high,), units), low, high)
+
+
+def range_in(unit: tuple[float, str], low: float, high: float) -> str:
+    """Return a range with two digits in a unit."""
+    size, name = unit
     return f"{two_digits(low / size)} to {two_digits(high / size)} {name}"
+
+
+def common_unit(values: Iterable[float], units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    """Return the largest unit in which the largest value is at least 1 and no other is less than 0.01, so that people
+    can compare them; values of 0 do not count. The smallest unit if there is none."""
+    sizes = [abs(value) for value in values if value]
+    if not sizes:
+        return units[0]
+    limit = min(max(sizes), 100 * min(sizes))
+    return next((unit for unit in reversed(units) if limit >= unit[0]), units[0])

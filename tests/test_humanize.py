@@ -2,7 +2,17 @@
 
 import pytest
 
-from compressor.humanize import human_bytes, human_format, human_seconds, parse_size, printable
+from compressor.humanize import (
+    ENERGY_UNITS,
+    common_unit,
+    human_bytes,
+    human_format,
+    human_range,
+    human_seconds,
+    parse_size,
+    printable,
+    range_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +81,27 @@ def test_what_is_no_size_is_named(text: str) -> None:
 def test_half_a_byte_is_no_size() -> None:
     with pytest.raises(ValueError, match=r"'1\.5' is not a whole number of bytes"):
         parse_size("1.5")
+
+
+@pytest.mark.parametrize(
+    "values, unit",
+    [
+        ((13.0, 100.0), "J"),
+        ((40.0, 7_200.0), "Wh"),  # 0.011 and 2
+        ((20.0, 7_200.0), "J"),  # as Wh, the first would be 0.0056
+        ((3.6e6, 4e6), "kWh"),
+        ((0.0, 4e6), "kWh"),
+        ((1e-3, 1e9), "J"),
+        ((0.0, 0.0), "J"),
+        ((), "J"),
+    ],
+)
+def test_a_common_unit_suits_the_largest_value_and_leaves_the_smallest_legible(
+    values: tuple[float, ...], unit: str
+) -> None:
+    assert common_unit(values, ENERGY_UNITS)[1] == unit
+
+
+def test_a_range_is_in_the_unit_of_its_end_unless_another_one_is_given() -> None:
+    assert human_range(1_800, 7_200, ENERGY_UNITS) == "0.5 to 2 Wh"
+    assert range_in((1.0, "J"), 1_800, 7_200) == "1,800 to 7,200 J"

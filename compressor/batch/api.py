@@ -31,7 +31,7 @@ from compressor.ledger.reader import reading
 from compressor.ledger.schema import ALL, FINISHED, RESTORED
 from compressor.report.summary import PROBLEMS_MAX, Mode, Progress, Summary, project
 from compressor.settings import Metadata
-from compressor.stores.contract import Store
+from compressor.stores.contract import VERSIONED, Store
 from compressor.stores.files import Files
 from compressor.stores.open import open_store
 from compressor.stores.places import keep_place, prefix_of, relative_prefix
@@ -89,7 +89,7 @@ def launch(
     request = dataclasses.replace(request, job=job, filters=filters)
     source = open_store(job.source, job.conditional_bytes, probed=request.dry_run)
     if request.manifest is None:
-        require_single_links(job, source, filters)
+        require_single_links(job, source, filters, on_progress)
     run = run_dry if request.dry_run else run_batch
     return run(request, source, server, should_stop, on_progress)
 
@@ -112,7 +112,7 @@ def run_dry(
     summary = summary_of(request.job, tally, usage, not completed)
     summary = dataclasses.replace(
         summary,
-        mode="dry run", projection=projection if completed else None,
+        mode="dry run", projection=projection if completed else None, prices=request.prices,
         notices={**dict.fromkeys(listing.left_out, 0), **summary.notices},
     )  # fmt: skip
     own = usage.read()
@@ -154,6 +154,7 @@ def run_batch(
             totals=totals, problems=problems, problems_more=failed - len(problems), ledger=str(path),
             samples=tuple(samples_of(tally.samples, job, source, target)) if request.samples else (),
             known_failures=ledger.known_failures(), accept_failures=request.accept_failures,
+            prices=request.prices,
         )  # fmt: skip
         if completed:
             ledger.report_failures()
@@ -162,6 +163,7 @@ def run_batch(
         spent = ledger.add_overhead(own.cpu_seconds, own.memory_byte_seconds)
         summary = with_estimates(summary, *spent, request.footprint)
         store = source if job.in_place else target
+        summary = dataclasses.replace(summary, versioned=VERSIONED in store.notices)
         for notice in (*_notices_of(job), *store.notices, *listing.left_out, *not_carried):
             summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
         return summary

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from compressor.batch.job import Engine, Lost, Prepared, WorkerAnswer
 from compressor.batch.outcomes import KeyTakenError, failure_of, not_written
-from compressor.batch.plan import Listing
+from compressor.batch.plan import FOUND_STEP, Listing, ListingStoppedError
 from compressor.batch.tally import Reservoir, Tally
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.report.summary import Progress
@@ -31,29 +31,51 @@ class DryRun:
         self.tally = Tally()
         self.sample: list[tuple[int, int]] = []  # size and saving of each object that was drawn
         self._result_keys: OrderedDict[str, None] = OrderedDict()
+        self._should_stop: Callable[[], bool] = lambda: False
+        self._on_progress: Callable[[Progress], None] = lambda progress: None
 
     def _filtered(self) -> Iterator[Entry]:
         now = time.time()
-        for _, entry in self._listing.entries(self.tally.refuse):
+        for listed, (_, entry) in enumerate(self._listing.entries(self.tally.refuse), 1):
             if self._filters.match(entry, now):
                 self.objects += 1
                 self.size += entry.size
+                self.tally.find(entry.size)
                 yield entry
+            if listed % FOUND_STEP == 0:
+                self._on_progress(self.tally.progress())
+                if self._should_stop():
+                    raise ListingStoppedError
 
     def _drawn(self) -> Iterator[Entry]:
         """Yield the objects to be read: all, or a sample, which a second run draws likewise."""
         if self._count is None:
             yield from self._filtered()
+            self.tally.found_all = True
             return
         drawn = Reservoir[Entry](self._count)
         for entry in self._filtered():
             drawn.offer(entry)
+        self.tally.found = self.tally.found_bytes = 0  # from here on, the sample is what is to be done
+        for entry in drawn:
+            self.tally.find(entry.size)
+        self.tally.found_all = True
         yield from drawn
 
     def run(self, should_stop: Callable[[], bool], on_progress: Callable[[Progress], None]) -> bool:
-        """Read and compress the objects; return False where the run was stopped before its end."""
+        """Read and compress the objects; return False where the run was stopped before its end.
+
+        should_stop  called at every poll; on_progress: at every poll, and every FOUND_STEP objects of a listing
+        """
+        self._should_stop, self._on_progress = should_stop, on_progress
+        try:
+            return self._work()
+        except ListingStoppedError:
+            return False
+
+    def _work(self) -> bool:
         entries, in_flight, number = self._drawn(), dict[int, Entry](), 0
-        while not should_stop():
+        while not self._should_stop():
             while len(in_flight) < self._engine.slots and not self.tally.listed_all:
                 entry = next(entries, None)
                 if entry is None:
@@ -68,7 +90,7 @@ class DryRun:
                 entry = in_flight.pop(answered, None)
                 if entry is not None:
                     self._handle(entry, answer)
-            on_progress(self.tally.progress())
+            self._on_progress(self.tally.progress())
         return False
 
     def _with_free_key(self, done: ObjectResult) -> ObjectResult:

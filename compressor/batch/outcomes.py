@@ -80,6 +80,24 @@ def not_archived(report: Report) -> Reason:
     return Reason.NOT_SMALLER if report.encodings else Reason.UNSUPPORTED
 
 
+def reason_to_return(report: Report) -> Reason:
+    """Return why a source was returned in place of a result. Called where the codec is loaded.
+
+    By the words of the report, which a service sends as well.
+    """
+    from compressor.pipeline.candidates import SAVES_LITTLE
+    from compressor.pipeline.delivery import MADE_BEFORE
+    from compressor.pipeline.routed import HAS_CREDENTIALS
+    from compressor.pipeline.routing import LOSES_AGAIN, NO_ROUTE
+
+    why = report.reason.partition(";")[0]  # "; metadata removed" may follow
+    known = {
+        MADE_BEFORE: Reason.MADE_BEFORE, HAS_CREDENTIALS: Reason.CREDENTIALS,
+        LOSES_AGAIN: Reason.LOSSY_ALREADY, SAVES_LITTLE: Reason.LOSSY_ALREADY,
+    }  # fmt: skip
+    return Reason.NOT_REENCODED if NO_ROUTE in why else known.get(why, Reason.NOT_SMALLER)
+
+
 def format_refusal(report: Report, job: Job, reduced_bytes: Callable[[], float]) -> tuple[Reason, str] | None:
     """Return why a result of another format than its source's is not used, if anything is wrong with it.
 
@@ -167,7 +185,10 @@ def is_settled(entry: Entry, done: ObjectResult, job: Job) -> bool:
 
 
 def needs_reconsidering(done: ObjectResult, job: Job) -> bool:
-    """Return whether an object's outcome depends on an option that has changed since."""
+    """Return whether an object's outcome depends on an option that has changed since, or on permissions, which may
+    have."""
+    if done.reason is Reason.DENIED:
+        return True
     if done.reason is Reason.NOT_ATOMIC:
         return job.allow_non_atomic
     if done.reason is Reason.EXISTS:

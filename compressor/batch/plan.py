@@ -6,7 +6,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
@@ -19,6 +19,7 @@ from compressor.stores.markers import MarkedFolders
 from compressor.stores.open import open_store
 
 SHARD_KEYS = 10_000
+FOUND_STEP = 500  # objects listed between two reports of progress
 COLUMNS = {  # by the names in a header, in lower case
     "key": "key",
     "size": "size",
@@ -92,6 +93,34 @@ class Manifest:
     def dated(self) -> bool:
         """Return whether the file says when objects were last modified."""
         return "modified" in columns_of(self._url)
+
+
+class ListingStoppedError(Exception):
+    """The run was to stop while it was listing."""
+
+
+class WatchedListing:
+    """A listing that says what it finds, long before anything is done with it.
+
+    on_entry  is called with each entry; may raise ListingStoppedError
+    on_end    is called after the last one
+    """
+
+    def __init__(self, listing: Listing, on_entry: Callable[[Entry], None], on_end: Callable[[], None]) -> None:
+        self._listing, self._on_entry, self._on_end = listing, on_entry, on_end
+
+    @property
+    def left_out(self) -> list[str]:
+        return self._listing.left_out
+
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[tuple[str, Entry]]:
+        for position, entry in self._listing.entries(refused):
+            self._on_entry(entry)
+            yield position, entry
+        self._on_end()
+
+    def is_after(self, position: str, other: str) -> bool:
+        return self._listing.is_after(position, other)
 
 
 def rows_of(url: str) -> Iterator[Entry]:

@@ -4,15 +4,18 @@ import dataclasses
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from compressor.batch.job import Job
-from compressor.batch.plan import Manifest
+from compressor.batch.plan import FOUND_STEP, Manifest
 from compressor.batch.restore import WORKERS
 from compressor.errors import SettingsError
 from compressor.footprint import Basis
 from compressor.humanize import printable
+from compressor.report.money import Prices
+from compressor.report.summary import Progress
 from compressor.settings import VERSION
 from compressor.sniff import PREFIX, sniff
 from compressor.stores.contract import Store, StoreError
@@ -36,6 +39,7 @@ class Request:
     samples     whether the summary shall contain images before and after
     accept_failures  whether a run with known failures alone is a success
     footprint   basis of the summary's estimates
+    prices      for the summary's savings in money; None: none
     """
 
     job: Job
@@ -51,6 +55,7 @@ class Request:
     samples: bool = False
     accept_failures: bool = False
     footprint: Basis = field(default_factory=Basis)
+    prices: Prices | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +157,17 @@ def require_conditions(job: Job, store: Store) -> int:
     return most
 
 
-def require_single_links(job: Job, store: Store, filters: Filters) -> None:
+def require_single_links(
+    job: Job, store: Store, filters: Filters, on_progress: Callable[[Progress], None] = lambda progress: None
+) -> None:
     """Raise SettingsError where a run in place over a folder would meet an image with several hard links: the other
     names would keep the old content. Walks through the folder; only files with several links are opened."""
     if not isinstance(store, Files) or not job.in_place or job.allow_non_atomic:
         return
     now = time.time()
-    for entry in store.entries(lambda key, error: None):
+    for listed, entry in enumerate(store.entries(lambda key, error: None), 1):
+        if listed % FOUND_STEP == 0:
+            on_progress(Progress(found=listed))
         if entry.links > 1 and filters.match(entry, now) and is_image(store, entry.key):
             raise SettingsError(
                 NON_ATOMIC_OPTION,

@@ -3,14 +3,14 @@
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from compressor.batch.job import Engine, Job, Lost, Prepared, WorkerAnswer
 from compressor.batch.originals import originals_of
 from compressor.batch.outcomes import KeyTakenError, failure_of, is_settled, not_written
-from compressor.batch.plan import Listing, shards
+from compressor.batch.plan import FOUND_STEP, Listing, ListingStoppedError, WatchedListing, shards
 from compressor.batch.rate_limit import RateLimit
 from compressor.batch.renames import result_in, settle
 from compressor.batch.result_keys import Contenders
@@ -68,7 +68,7 @@ class Run:
 
     should_stop  called at every poll; once it returns True, nothing new is started, what was prepared is dropped, and
                  `work` returns
-    on_progress  called at every poll
+    on_progress  called at every poll, and every FOUND_STEP objects while nothing but the listing goes on
     """
 
     job: Job
@@ -97,13 +97,17 @@ class Run:
         keep = self.job.keep if self.job.in_place else None
         self._originals = None if keep is None else originals_of(keep, self.source)
         self._now = time.time()
+        self._listed = 0  # entries, whether they match the filters or not
 
     def work(self) -> bool:
         """Do what is left; return False where the run was stopped before its end."""
         self._recover_intents()
         tasks = self._tasks()
         while not self.should_stop():
-            self._refill(tasks)
+            try:
+                self._refill(tasks)
+            except ListingStoppedError:
+                break
             self._dispatch()
             if not self._in_flight and not (self._waiting or self._retries or self._suspects) and self.tally.listed_all:
                 self.on_progress(self.tally.progress())
@@ -129,10 +133,11 @@ class Run:
 
     def _tasks(self) -> Iterator[Task]:
         """Yield all objects that are not done yet, and reopen finished shards that contain some."""
-        for shard, entries in shards(self.listing, self.ledger, self.tally.refuse):
+        listing = WatchedListing(self.listing, self._watch, self._end_of_listing)
+        for shard, entries in shards(listing, self.ledger, self.tally.refuse):
             known = self.ledger.known(shard)
             todo: list[Entry] = []
-            seen: set[str] = set()
+            listed, seen = {entry.key for entry in entries}, set[str]()
             unknown = 0
             renamed = {done.key: done for done in known.values() if self._is_renamed(done)}
             for entry in entries:
@@ -154,9 +159,12 @@ class Run:
                 if key not in seen and self.filters.match_key(key):
                     self.tally.add(done)
                     self.tally.already += 1
-            if not todo and shard.done:
+            gone = self._vanished_failures(known, listed)
+            if not todo and not gone and shard.done:
                 continue
             self.ledger.reopen(shard)
+            for key in gone:
+                self.ledger.remove(key)
             # Indeterminate objects keep their shard open: the next run asks again.
             opened = self._open_shards[shard.number] = OpenShard(replace(shard, done=False), left=unknown)
             for entry in todo:
@@ -164,6 +172,30 @@ class Run:
                 yield Task(entry, shard.number, renamed=renamed.get(entry.key))
             opened.listed = True
             self._close_if_done(opened)
+
+    def _vanished_failures(self, known: Mapping[str, ObjectResult], listed: Set[str]) -> list[str]:
+        """Return the keys of a shard's failures whose objects no longer exist: somebody has removed them, as far as all
+        folders can be listed."""
+        if self.tally.unlisted_folders:
+            return []
+        failed = (key for key, done in known.items() if done.outcome is ObjectOutcome.FAILED)
+        return [key for key in failed if key not in listed]
+
+    def _watch(self, entry: Entry) -> None:
+        """Count a listed object, and show now and then how many there are.
+
+        Raise ListingStoppedError if the run is to stop: it may take long until a listing gives the next task.
+        """
+        if self.filters.match(entry, self._now):
+            self.tally.find(entry.size)
+        self._listed += 1
+        if self._listed % FOUND_STEP == 0:
+            self.on_progress(self.tally.progress())
+            if self.should_stop():
+                raise ListingStoppedError
+
+    def _end_of_listing(self) -> None:
+        self.tally.found_all = True
 
     def _is_renamed(self, done: ObjectResult) -> bool:
         """Return whether an object was replaced in place by a result with another key."""

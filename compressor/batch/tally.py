@@ -57,7 +57,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.objects = self.bytes_in = self.bytes_out = self.failed = self.already = 0
-        self.listed_all = False
+        self.listed_all = self.found_all = False
+        self.found = self.found_bytes = 0
         self.waiting = ""
         self.stage_seconds: Counter[str] = Counter()
         self.other_seconds = self.memory_byte_seconds = 0.0
@@ -94,6 +95,11 @@ class Tally:
         if done.size <= SAMPLE_BYTES_MAX:
             self.samples.offer(done)
 
+    def find(self, size: int) -> None:
+        """Count an object that the listing has given."""
+        self.found += 1
+        self.found_bytes += size
+
     def refuse(self, key: str, error: StoreError) -> None:
         """Count a folder that may not be listed as a failure, whatever it contains."""
         self.unlisted_folders += 1
@@ -113,7 +119,8 @@ class Tally:
         return (Total(ObjectOutcome.FAILED, Reason.DENIED, "", "none", folders, 0, 0, 0.0),) if folders else ()
 
     def progress(self) -> Progress:
-        return Progress(self.objects, self.bytes_in, self.bytes_out, self.failed, self.listed_all, self.waiting)
+        listed_all, found = self.listed_all or self.found_all, (self.found, self.found_bytes)
+        return Progress(self.objects, self.bytes_in, self.bytes_out, self.failed, listed_all, self.waiting, *found)
 
 
 def problem_of(done: ObjectResult, known: bool = False) -> Problem:

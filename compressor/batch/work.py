@@ -26,6 +26,7 @@ from compressor.batch.outcomes import (
     not_archived,
     not_written,
     other_failure,
+    reason_to_return,
     shortfall,
     store_failure,
     unstrippable,
@@ -252,7 +253,7 @@ class Worker:
         if refusal := format_refusal(report, self.job, lambda: size_without_metadata(source, kind, policy)):
             done = replace(kept, reason=refusal[0], error=refusal[1])
         elif report.outcome is Outcome.UNCHANGED or report.bytes_out >= report.bytes_in:
-            reason = not_archived(report) if self.job.settings.archive else Reason.NOT_SMALLER
+            reason = not_archived(report) if self.job.settings.archive else reason_to_return(report)
             done = replace(kept, reason=reason, error=report.reason)
             if not same(source, result):
                 self._compare(source, result, report, False)

@@ -20,6 +20,7 @@ from compressor.settings import Delivery, Settings
 if TYPE_CHECKING:
     from compressor.batch.request import Request
     from compressor.fork_server import ForkServer
+    from compressor.report.money import Prices
     from compressor.report.summary import Summary
     from compressor.stores.filters import Filters
 
@@ -87,6 +88,9 @@ def batch(
     storage: BasisStorage = None,
     region: RegionOption = None,
     grid: Grid = None,
+    price_per_gb_month: of.PricePerGbMonth = None,
+    price_per_gb_egress: of.PricePerGbEgress = None,
+    downloads_per_month: of.DownloadsPerMonth = None,
     report: of.ReportPath = None,
     metrics_textfile: of.MetricsTextfile = None,
     metrics_push: of.MetricsPush = None,
@@ -164,6 +168,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         samples=options["report"] is not None,
         accept_failures=options["accept_failures"],
         footprint=basis_of({name: options[name] for name in ("profile", "storage", "region", "grid")}),
+        prices=prices_of(options),
     )
 
 
@@ -174,6 +179,17 @@ def check_settings(options: Mapping[str, Any]) -> None:
             raise UsageError(f"--lossless and --{name.replace('_', '-')} contradict each other")
     if options["unarchive"] and (given := [name for name in NOT_UNARCHIVED if options[name] != NOT_UNARCHIVED[name]]):
         raise UsageError(f"--unarchive and --{given[0].replace('_', '-')} contradict each other: a JPEG is as it was")
+
+
+def prices_of(options: Mapping[str, Any]) -> "Prices | None":
+    """Return the prices that the options give; None without any. Raises SettingsError."""
+    from compressor.report.money import Prices
+
+    storage, egress = options["price_per_gb_month"], options["price_per_gb_egress"]
+    downloads = options["downloads_per_month"]
+    if storage is None and egress is None and downloads is None:
+        return None
+    return Prices(storage=storage, egress=egress, downloads_per_month=downloads)
 
 
 def filters_of(options: Mapping[str, Any]) -> "Filters":
@@ -230,9 +246,9 @@ def run_batch(options: Mapping[str, Any]) -> "Summary":
     with fork_server(options) as server:
         request = request_of(options)
         from compressor.batch.api import launch
-        from compressor.cli.batch_output import Live
+        from compressor.cli.batch_progress import Live
 
-        with Live(None, None) as live, stop_on_signals() as should_stop:
+        with Live() as live, stop_on_signals() as should_stop:
             return launch(request, should_stop, live.update, server)
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from compressor.cli.options import option, share, size
+from compressor.cli.options import not_negative, option, share, size
+from compressor.prices import Price, parse_price
 
 
 class EngineName(StrEnum):
@@ -50,6 +51,14 @@ def sample(value: str | int) -> int:
     if not text.isdecimal() or not int(text):
         raise typer.BadParameter(f"{text!r} is not a number of objects, or all")
     return int(text)
+
+
+def price(value: str | float) -> Price:
+    """Parse a price: "0.023", "0.023USD" or "$0.023"."""
+    try:
+        return parse_price(str(value))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 Src = Annotated[
@@ -259,6 +268,36 @@ MaxConditionalSize = Annotated[
         parser=size,
         metavar="SIZE",
         show_default="64MiB",
+    ),
+]
+PricePerGbMonth = Annotated[
+    Price | None,
+    option(
+        "price_per_gb_month",
+        "Price of storage per GB and month, such as 0.023USD: savings are also shown in money.",
+        parser=price,
+        metavar="PRICE",
+        show_default=False,
+    ),
+]
+PricePerGbEgress = Annotated[
+    Price | None,
+    option(
+        "price_per_gb_egress",
+        "Price per GB sent, such as 0.09USD; with --downloads-per-month.",
+        parser=price,
+        metavar="PRICE",
+        show_default=False,
+    ),
+]
+DownloadsPerMonth = Annotated[
+    float | None,
+    option(
+        "downloads_per_month",
+        "How often an object is sent in a month, on average; with --price-per-gb-egress.",
+        parser=not_negative,
+        metavar="N",
+        show_default=False,
     ),
 ]
 ReportPath = Annotated[

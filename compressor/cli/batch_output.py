@@ -1,32 +1,32 @@
-"""The output of a batch run: its progress, and at the end its summary."""
+"""The summary of a batch run on a terminal."""
 
 import shlex
-import sys
-import threading
-import time
-from collections import deque
 from collections.abc import Iterable
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-import typer
-
-from compressor.cli.output import error_console, facts
-from compressor.humanize import ENERGY_UNITS, human_bytes, human_formats, human_range, human_seconds, printable
+from compressor.cli.output import facts
+from compressor.humanize import (
+    ENERGY_UNITS,
+    MASS_UNITS,
+    common_unit,
+    human_bytes,
+    human_formats,
+    human_seconds,
+    many,
+    printable,
+    range_in,
+)
 from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
-from compressor.report.summary import Problem, Progress, Projection, Summary
+from compressor.prices import human_money
+from compressor.report.summary import Problem, Projection, Summary
+from compressor.report.words import outcome_words, reason_words
+from compressor.settings import Footprint
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.live import Live as RichLive
     from rich.table import Table
 
-LINE_SECONDS = 10.0  # between log lines
-FRAMES_A_SECOND = 4
-RATE_SECONDS = 60.0  # over which rates are measured
-RATE_SECONDS_MIN = 1.0  # before that no rate is shown
-BAR_COLUMNS = 24
 EXAMPLES_MAX = 3  # for each class of failures
 COLORS = {
     ObjectOutcome.COMPRESSED: "green",
@@ -37,179 +37,6 @@ COLORS = {
     ObjectOutcome.SKIPPED: "yellow",
     ObjectOutcome.FAILED: "red",
 }
-
-
-# --- while it runs ------------------------------------------------------------------------------------------------
-
-
-class Rate:
-    """The rate of the last minute, in objects and bytes per second, and how long the rest takes at that rate."""
-
-    def __init__(self, total_objects: int | None, total_bytes: int | None) -> None:
-        self.objects = self.bytes = 0.0
-        self._totals = total_objects, total_bytes
-        self._past: deque[tuple[float, Progress]] = deque()
-
-    def update(self, now: float, progress: Progress) -> None:
-        """Take a reading; called a few times a second at most."""
-        self._past.append((now, progress))
-        while len(self._past) > 2 and now - self._past[1][0] >= RATE_SECONDS:
-            self._past.popleft()
-        then, before = self._past[0]
-        if now - then >= RATE_SECONDS_MIN:
-            self.objects = (progress.objects - before.objects) / (now - then)
-            self.bytes = (progress.bytes_in - before.bytes_in) / (now - then)
-
-    def left_seconds(self, progress: Progress) -> float | None:
-        """Return the time left, by bytes if their total is known, since objects differ in size; None if unknown."""
-        objects, bytes_ = self._totals
-        if bytes_ is not None and self.bytes > 0:
-            return max(0, bytes_ - progress.bytes_in) / self.bytes
-        if objects is not None and self.objects > 0:
-            return max(0, objects - progress.objects) / self.objects
-        return None
-
-
-class Live:
-    """Progress on standard error: a live display if that is a terminal, otherwise a line every ten seconds.
-
-    total_objects, total_bytes  of the whole run; None while the listing is not complete
-    """
-
-    def __init__(self, total_objects: int | None, total_bytes: int | None) -> None:
-        self._total_objects = total_objects
-        self._total_bytes = total_bytes
-        self._progress: Progress | None = None
-        self._rate = Rate(total_objects, total_bytes)
-        self._started = time.monotonic()
-        self._display: RichLive | None = None
-        self._ended = threading.Event()
-        self._lines = threading.Thread(target=self._write_lines, daemon=True)
-
-    def update(self, progress: Progress) -> None:
-        """Show this progress from now on. Cheap: rendering happens on a timer."""
-        if self._progress is None:  # the work of earlier runs does not count for the rate
-            self._rate.update(time.monotonic(), progress)
-        self._progress = progress
-
-    def __enter__(self) -> Self:
-        if not sys.stderr.isatty():
-            self._lines.start()
-            return self
-        from rich.live import Live as RichLive
-
-        self._display = RichLive(
-            console=error_console(),
-            get_renderable=self._frame,
-            refresh_per_second=FRAMES_A_SECOND,
-            transient=True,
-            redirect_stdout=False,  # may be a pipe
-        )
-        self._display.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._display is not None:
-            self._display.stop()
-            return
-        self._ended.set()
-        self._lines.join()
-        typer.echo(self._line(), err=True)
-
-    # The rest runs in the display's thread or in ours, never in both at the same time.
-
-    def _now(self) -> Progress:
-        progress = self._progress
-        if progress is None:
-            return Progress()
-        self._rate.update(time.monotonic(), progress)
-        return progress
-
-    def _write_lines(self) -> None:
-        while not self._ended.wait(LINE_SECONDS):
-            typer.echo(self._line(), err=True)
-
-    def _line(self) -> str:
-        """Return a line for a log, always with the same words in the same order."""
-        progress = self._now()
-        left = self._rate.left_seconds(progress)
-        words = [
-            f"{counted(progress, self._total_objects)}",
-            f"{human_bytes(progress.bytes_in)} → {human_bytes(progress.bytes_out)}, saved {saved(progress)}",
-            f"{speed(self._rate)}",
-            *([f"{whole_seconds(left)} left"] if left is not None else []),
-            f"{progress.failed:,} failed",
-            *([f"waiting: {printable(progress.waiting)}"] if progress.waiting else []),
-        ]
-        return f"{time.strftime('%H:%M:%S')} batch: {'; '.join(words)}"
-
-    def _frame(self) -> "RenderableType":
-        """Return three lines for a terminal of at least 80 columns."""
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        progress = self._now()
-        share = self._share(progress)
-        head = Table.grid(padding=(0, 2, 0, 0))
-        cells: list[RenderableType] = [
-            Text("●" if int(time.monotonic() * 2) % 2 else "○", "green"),
-            Text(counted(progress, self._total_objects), "bold"),
-        ]
-        if share is not None:
-            left = self._rate.left_seconds(progress)
-            cells += [ProgressBar(1.0, share, width=BAR_COLUMNS), Text(f"{share:.0%}")]
-            cells += [Text(f"{whole_seconds(left)} left" if left is not None else "")]
-        head.add_row(*cells)
-        sizes = Text("   ").append(f"{human_bytes(progress.bytes_in)} → {human_bytes(progress.bytes_out)}")
-        sizes.append(f"   saved {saved(progress)}", "green" if progress.bytes_out < progress.bytes_in else "default")
-        last = Text("   ").append(f"{speed(self._rate)}, {whole_seconds(time.monotonic() - self._started)}", "dim")
-        if progress.failed:
-            last.append(f"   {progress.failed:,} failed", "red")
-        if progress.waiting:
-            last.append(f"   waiting: {printable(progress.waiting)}", "yellow")
-        return Group(head, sizes, last)
-
-    def _share(self, progress: Progress) -> float | None:
-        """Return the finished share, by bytes if their total is known."""
-        for done, total in (
-            (progress.bytes_in, self._total_bytes),
-            (progress.objects, self._total_objects),
-        ):
-            if total:
-                return min(1.0, done / total)
-        return None
-
-
-def counted(progress: Progress, total_objects: int | None) -> str:
-    if total_objects is not None:
-        return f"{progress.objects:,} of {many(total_objects)}"
-    return f"{many(progress.objects)}{'' if progress.listed_all else ', still listing'}"
-
-
-def saved(progress: Progress) -> str:
-    """Format what was saved, in bytes and as a share."""
-    less = progress.bytes_in - progress.bytes_out
-    return f"{human_bytes(less)} ({less / max(1, progress.bytes_in):.1%})"
-
-
-def speed(rate: Rate) -> str:
-    digits = 1 if rate.objects < 10 else 0
-    return f"{rate.objects:,.{digits}f} objects/s, {human_bytes(rate.bytes)}/s"
-
-
-def whole_seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 60 else human_seconds(seconds)
-
-
-def many(objects: int) -> str:
-    return f"{objects:,} object{'' if objects == 1 else 's'}"
-
-
-# --- when it has ended --------------------------------------------------------------------------------------------
 
 
 def print_summary(console: "Console", summary: Summary) -> None:
@@ -233,9 +60,8 @@ def print_summary(console: "Console", summary: Summary) -> None:
         console.print()
         print_failures(console, summary)
     notices = sorted(summary.notices.items(), key=lambda item: -item[1])
-    kinds = {False: "[cyan]note[/]", True: "[yellow]lost[/]"}  # about the run, or about objects
-    counts = [(kinds[objects > 0], what, f", {many(objects)}" if objects else "") for what, objects in notices]
-    lines = [f"  {kind}  {escape(printable(what))}{count}" for kind, what, count in counts]
+    counts = [(f"{many(objects)}: " if objects else "", what) for what, objects in notices]  # 0: about the run
+    lines = [f"  [yellow]note[/]  {count}{escape(printable(what))}" for count, what in counts]
     lines += [f"  [cyan]next[/]  {escape(step)}" for step in next_steps(summary)]
     for line in ("", *lines) if lines else ():
         console.print(line, soft_wrap=True)
@@ -255,6 +81,8 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
             done += f", {unarchived:,} unarchived"
         yield "after", human_bytes(summary.bytes_out), done
         yield "saved", f"[{color} bold]{summary.saved:.1%}[/]", human_bytes(summary.saved_bytes)
+        yield from stored(summary)
+    yield from money_facts(summary)
     if (scores := summary.scores) is not None:
         rest = f"median {scores.median:.1f}: SSIMULACRA2 of {many(scores.objects)}"
         yield "score", f"{scores.minimum:.1f}", f"lowest; 10th percentile {scores.percentile_10:.1f}, {rest}"
@@ -267,10 +95,59 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
     if summary.footprint is not None:
         used = summary.footprint.used_energy_joules
         avoided = summary.avoided_per_year(summary.footprint.avoided_energy_joules_per_gb_year)
-        yield "used", human_range(used.low, used.high, ENERGY_UNITS), "estimated, not measured: CPU and memory"
+        unit = common_unit((used.high, avoided.high), ENERGY_UNITS)
+        used_grams, avoided_grams = co2e_words(summary, summary.footprint)
+        yield "used", range_in(unit, used.low, used.high), f"{used_grams}estimated, not measured: CPU and memory"
         if avoided.high > 0:
             text = f"per year, estimated, once originals are deleted from {summary.footprint.storage_class}"
-            yield "avoids", human_range(avoided.low, avoided.high, ENERGY_UNITS), text
+            yield "avoids", range_in(unit, avoided.low, avoided.high), avoided_grams + text
+
+
+def co2e_words(summary: Summary, footprint: Footprint) -> tuple[str, str]:
+    """Return the CO2e that was used, and that a year avoids, in one unit: "0.2 to 1.3 mg CO2e, "; "" without a grid."""
+    used, rate = footprint.used_co2e_grams, footprint.avoided_co2e_grams_per_gb_year
+    if used is None or rate is None:
+        return "", ""
+    avoided = summary.avoided_per_year(rate)
+    unit = common_unit((used.high, avoided.high), MASS_UNITS)
+    first, second = (f"{range_in(unit, one.low, one.high)} CO2e, " for one in (used, avoided))
+    return first, second
+
+
+def stored(summary: Summary) -> Iterable[tuple[str, str, str]]:
+    """Yield what the objects take now, where originals or versions are still stored besides the results."""
+    space = summary.space
+    if space is None or not space.to_delete:
+        return
+    if space.copied:
+        held = "source and destination together"
+    else:
+        sizes = {"kept originals": space.originals, "old versions": space.versions}
+        held = "with " + " and ".join(f"{human_bytes(size)} of {name}" for name, size in sizes.items() if size)
+    yield "stored", human_bytes(space.now), f"{held}: {space.in_words}"
+
+
+def money_facts(summary: Summary) -> Iterable[tuple[str, str, str]]:
+    """Yield what the run saves in money, and what it saves or costs while the originals are stored."""
+    money, prices, space = summary.money, summary.prices, summary.space
+    if money is None or prices is None:
+        return
+    parts = [f"{human_money(money.per_month, money.currency)} per month"]
+    if money.storage is not None and money.egress is not None:
+        names = {"storage": money.storage, f"{prices.downloads_per_month:,.9g} downloads a month": money.egress}
+        parts.append(" and ".join(f"{human_money(one, money.currency)} for {what}" for what, one in names.items()))
+    once = "" if space is None else space.once_deleted
+    would = "would be saved" if summary.mode == "dry run" else "saved"
+    ends = summary.money_per_year_range
+    span = "" if ends is None else f" ({' to '.join(human_money(end, money.currency) for end in ends)})"
+    color = "green" if money.per_year > 0 else "yellow"
+    yield (
+        "money", f"[{color} bold]{human_money(money.per_year, money.currency)}[/]",
+        f"{', '.join(filter(None, (f'{would} per year{span}', once)))}: {', '.join(parts)}",
+    )  # fmt: skip
+    if once:
+        cost, amount = money.until_deleted < 0, human_money(abs(money.until_deleted), money.currency)
+        yield "", amount, f"{'more' if cost else 'saved'} per month until then"
 
 
 def projected(projection: Projection) -> tuple[str, str, str]:
@@ -288,7 +165,6 @@ def projected(projection: Projection) -> tuple[str, str, str]:
 def outcome_table(summary: Summary) -> "Table":
     """Return a table of totals by outcome, reason and format."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for name in ("  outcome", "format"):
@@ -297,12 +173,17 @@ def outcome_table(summary: Summary) -> "Table":
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for total in summary.by_outcome():
-        table.add_row(Text(f"  {reasoned(total)}", COLORS[total.outcome]), *cells_of(total)[: 1 + len(numbers)])
+        words = outcome_words(total.outcome, total.reason, total.format, summary.mode)
+        table.add_row(outcome_cell(words, total.outcome), *cells_of(total)[: 1 + len(numbers)])
     return table
 
 
-def reasoned(total: Total) -> str:
-    return f"{total.outcome}: {total.reason.as_text}" if total.reason else str(total.outcome)
+def outcome_cell(words: str, outcome: ObjectOutcome) -> "RenderableType":
+    """Return the first cell of a row; words that don't fit continue below themselves."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    return Padding(Text(words, COLORS[outcome]), (0, 0, 0, 2))
 
 
 def cells_of(total: Total) -> tuple[str, ...]:
@@ -325,7 +206,7 @@ def print_failures(console: "Console", summary: Summary, outcome: ObjectOutcome 
     for total in summary.by_failure(outcome):
         known = summary.known_failures.get(total.reason, 0) if outcome is ObjectOutcome.FAILED else 0
         remark = f", {known:,} of them known" if known else ""
-        reason = escape(total.reason.as_text or "unknown")
+        reason = escape(reason_words(total.reason) or "unknown")
         head = f"  [{COLORS[outcome]}]{outcome}[/]  {total.objects:,}  [bold]{reason}[/]"
         console.print(head + remark, soft_wrap=True)
         shown = examples.get(total.reason, [])[:EXAMPLES_MAX]
@@ -349,7 +230,7 @@ def next_steps(summary: Summary) -> Iterable[str]:
         what = "the store or the compression service was unavailable for"
         yield f"{what} {many(again)}: repeat the command later"
     if denied := of(Reason.DENIED):
-        yield f"access to {many(denied)} was denied: the credentials must allow reading and writing"
+        yield f"access to {many(denied)} was denied: allow reading and writing, and repeat the command"
     if exists := of(Reason.EXISTS):
         yield f"the destination had other content for {many(exists)}: --overwrite replaces it"
     if summary.missing:

@@ -1,6 +1,7 @@
 """`compressor ledger`: show what a batch run has recorded, and restore its originals."""
 
 import json as jsons
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,10 +54,10 @@ def restore(
         from compressor.batch.api import restore_originals
         from compressor.batch.request import Restoration
         from compressor.cli.batch import stop_on_signals
-        from compressor.cli.batch_output import Live
+        from compressor.cli.batch_progress import Live
 
         restoration = Restoration(ledger=path, filters=keys_of(include, exclude), dry_run=dry_run, workers=workers)
-        with Live(None, None) as live, stop_on_signals() as should_stop:
+        with Live() as live, stop_on_signals() as should_stop:
             summary = restore_originals(restoration, should_stop, live.update)
         print_restoration(summary, json)
         if summary.interrupted:
@@ -92,24 +93,43 @@ def failures(path: LedgerFile, json: JsonLines = False) -> None:
         from compressor.humanize import printable
         from compressor.ledger.queries import failures_in
         from compressor.ledger.reader import reading
+        from compressor.ledger.records import Reason
+        from compressor.report.words import reason_words
 
-        count = known_count = 0
+        count = known_count = again = 0
         with reading(path) as database:
-            if not json:
-                typer.echo(row("", "reason", "object"))
             for done, known in failures_in(database):
-                count, known_count = count + 1, known_count + known
+                if not json and not count:
+                    typer.echo(row("", "reason", "object"))
+                retried = done.retry or done.reason is Reason.DENIED
+                count, known_count, again = count + 1, known_count + known, again + retried
                 if json:
                     typer.echo(jsons.dumps(fields(done, known)))
                 else:
-                    typer.echo(row("known" if known else "new", done.reason.as_text, printable(done.key)))
+                    words = reason_words(done.reason)
+                    typer.echo(row("known" if known else "new", words, printable(done.key)))
                     typer.echo(row("", "", f"  {printable(done.error)}"))
         if not json:
-            typer.echo(f"{count:,} failed, {known_count:,} of them known")
+            typer.echo(f"{count:,} failed, {known_count:,} of them known" if count else "nothing failed")
+            for step in failure_steps(count, known_count, again):
+                typer.echo(f"  next  {step}")
+
+
+def failure_steps(count: int, known: int, again: int) -> Iterator[str]:
+    """Yield how failures are tried again, or accepted.
+
+    again  number of those that every run tries again
+    """
+    if again:
+        yield f"repeat the batch command: it tries {again:,} again, since their reason may be gone"
+    if count > again:
+        yield "an object is tried again once it has changed, or with another --ledger; a deleted one no longer fails"
+    if known:
+        yield "with --accept-failures, batch exits with 0 as long as all failures are known"
 
 
 def row(state: str, reason: str, rest: str) -> str:
-    return f"{state:<7}{reason:<17}{rest}".rstrip()
+    return f"{state:<7}{reason:<27}{rest}".rstrip()
 
 
 def fields(done: "ObjectResult", known: bool) -> dict[str, str | int | bool]:

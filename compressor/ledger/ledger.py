@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from compressor.ledger.changes import changes
 from compressor.ledger.errors import LedgerError
 from compressor.ledger.parts import part_path, read_part, write_part
 from compressor.ledger.queries import facts_in, is_restored, known_failures_in, restored_in
@@ -128,12 +129,12 @@ class Ledger:
         """Record what the run is. Raise LedgerError if the ledger belongs to a different run that has processed
         objects."""
         known = self.facts() if self.shards() else {}
+        if differences := changes(known, facts):
+            raise LedgerError(
+                f"{self.path} belongs to another run ({'; '.join(differences)}): to continue that one, give its "
+                "options; for a new one, name another file with --ledger"
+            )
         for name, value in facts.items():
-            if known.setdefault(name, value) != value:
-                was, now = known[name] or "none", value or "none"
-                raise LedgerError(
-                    f"{self.path} belongs to a run whose {name} is {was}, not {now}: choose another ledger"
-                )
             self.set_fact(name, value)
 
     def add_overhead(self, cpu_seconds: float, memory_byte_seconds: float) -> tuple[float, float]:
@@ -219,6 +220,11 @@ class Ledger:
     def delete_intent(self, key: str) -> None:
         """Remove an intent that was not carried out."""
         self._release_result_key(key)
+        self.forget(key)
+
+    def remove(self, key: str) -> None:
+        """Remove an object that no longer exists; what was spent on it still counts."""
+        self._keep_spent(key)
         self.forget(key)
 
     def forget(self, key: str) -> None:

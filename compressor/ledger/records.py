@@ -39,12 +39,17 @@ class ObjectOutcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """The reason why an object was not compressed. Values are labels of metrics; `as_text` is for people.
+    """The reason why an object was not compressed. Values are labels of metrics; `report.words` is for people.
 
-    KEPT and COPIED have NOT_SMALLER, LOW_SCORE, NOT_AN_IMAGE, UNSUPPORTED, EMPTY, and VERIFY where an archive would not
-    give back every byte; SKIPPED has ARCHIVED, HELD, MISSING, CHANGED, EXISTS, KEY_TAKEN, FILTERED, NOT_ATOMIC,
-    UNREADABLE; FAILED has the others.
+    KEPT and COPIED have NOT_SMALLER, MADE_BEFORE, LOSSY_ALREADY, NOT_REENCODED, CREDENTIALS, LOW_SCORE, NOT_AN_IMAGE,
+    UNSUPPORTED, EMPTY, and VERIFY where an archive would not give back every byte; SKIPPED has ARCHIVED, HELD, MISSING,
+    CHANGED, EXISTS, KEY_TAKEN, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
 
+    NOT_SMALLER   no result is smaller, by the share that the settings ask for
+    MADE_BEFORE   a JPEG that this package has made lossily before
+    LOSSY_ALREADY another lossy encoding would lose quality a second time, for little or nothing
+    NOT_REENCODED its format is not re-encoded unless another one is requested; or it is animated, or an archive
+    CREDENTIALS   it has content credentials, which the settings keep valid
     LOW_SCORE     the result's score is below the lowest that the run accepts
     KEY_TAKEN     the key that the result would get is that of another object, or of another object's result
     BROKEN        a broken image; `error` says where
@@ -57,6 +62,10 @@ class Reason(StrEnum):
 
     NONE = ""
     NOT_SMALLER = "not_smaller"
+    MADE_BEFORE = "made_before"
+    LOSSY_ALREADY = "lossy_already"
+    NOT_REENCODED = "not_reencoded"
+    CREDENTIALS = "content_credentials"
     LOW_SCORE = "score_below_min_score"
     NOT_AN_IMAGE = "not_an_image"
     UNSUPPORTED = "unsupported"
@@ -79,11 +88,6 @@ class Reason(StrEnum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     OTHER = "other"
-
-    @property
-    def as_text(self) -> str:
-        """The value with spaces."""
-        return self.value.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

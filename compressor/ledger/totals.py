@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason, decode_record, indeterminate
 from compressor.ledger.schema import FINAL
@@ -67,6 +67,14 @@ class Totals:
         for (outcome, reason, format, path, result_format), (objects, size, out, seconds, memory) in self._sums.items():
             sums = int(objects), int(size), int(out), seconds, memory
             yield Total(outcome, reason, format, path, *sums, result_format)
+
+
+def without_path(totals: Iterable[Total]) -> list[Total]:
+    """Return totals that are not divided by path, in the order of the first of each."""
+    found = Totals()
+    for total in totals:
+        found.add_total(replace(total, path=""))
+    return list(found)
 
 
 def store_totals(database: sqlite3.Connection, shard: int, results: Iterable[ObjectResult]) -> None:

@@ -14,6 +14,7 @@ from compressor.spool import Readable
 # The largest size, relative to the source, of a WebP made from a WebP or an AVIF made from an AVIF: results that were
 # compressed again with the same settings shrank by up to 17 % more, each time with a loss.
 LOSSY_AGAIN_MAX = 0.75
+SAVES_LITTLE = "another lossy encoding would save less than a quarter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Terms:
         if size >= limit:
             return "not smaller"
         if self._loses_again(candidate.route) and size > limit * LOSSY_AGAIN_MAX:
-            return "another lossy encoding would save less than a quarter"
+            return SAVES_LITTLE
         return ""
 
     def _loses_again(self, route: Route) -> bool:

@@ -46,6 +46,7 @@ KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "png"}
 CHANNELS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 UNARCHIVE = "`unarchive` makes the JPEG again if it was archived"
 LOSES_AGAIN = "another lossy encoding would lose quality a second time"
+NO_ROUTE = "is returned unchanged"  # in every reason of `reason_to_keep`, and in no other
 Conversion = Callable[[str, RouteContext], Routed]  # from the target and a context to the decision
 
 
@@ -142,10 +143,10 @@ def _is_auto_returning(kind: str, settings: Settings) -> bool:
 def reason_to_keep(source: Source) -> str:
     """Return why a file that has no route is returned unchanged."""
     if source.format == "png":
-        return "an animated PNG is returned unchanged"
+        return f"an animated PNG {NO_ROUTE}"
     if source.format == "jxl":
-        return f"JPEG XL is returned unchanged: {UNARCHIVE}"
-    return f"{source.description} is returned unchanged unless another format is requested"
+        return f"JPEG XL {NO_ROUTE}: {UNARCHIVE}"
+    return f"{source.description} {NO_ROUTE} unless another format is requested"
 
 
 def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Routed:

@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
@@ -10,20 +10,20 @@ from pathlib import Path
 from compressor.atomic_write import AtomicFile, temporary_name
 from compressor.errors import CompressorError
 from compressor.humanize import (
-    ENERGY_UNITS,
-    MASS_UNITS,
     human_bytes,
     human_format,
     human_formats,
     human_seconds,
-    two_digits,
+    many,
 )
 from compressor.ledger.records import ObjectOutcome
 from compressor.ledger.totals import Total
+from compressor.report.balance import footprint_section, money_section, space_section
 from compressor.report.html import section, table, text
 from compressor.report.plots import STEP, formats_plot, histogram_plot, median_step, share_bar
 from compressor.report.summary import Problem, Sample, Summary
-from compressor.settings import VERSION, Bounds
+from compressor.report.words import outcome_words, reason_words
+from compressor.settings import VERSION
 
 SAMPLES_MAX = 12
 ZOOM = 2
@@ -54,12 +54,14 @@ def render(summary: Summary) -> str:
         _facts(summary),
         section(f"What {became} of the objects", _outcomes(summary)),
         section(f"Formats that {changed}", _format_changes(summary)),
-        section("Estimated footprint", _footprint(summary)),
+        section("What is stored now", space_section(summary)),
+        section("Money", money_section(summary)),
+        section("Estimated footprint", footprint_section(summary)),
         section(f"Where bytes {saved}", _plots(summary)),
         section("SSIMULACRA2 scores", _scores(summary)),
         section("Before and after", _samples(summary.samples[:SAMPLES_MAX])),
         section("What failed", _failures(summary)),
-        section("What was not carried over", _notices(summary)),
+        section("Notes", _notices(summary.notices)),
         section("How the run was made", _provenance(summary)),
     )
     body = "\n".join(section for section in sections if section)
@@ -96,8 +98,17 @@ def _head(summary: Summary) -> str:
     color = "" if summary.saved_bytes > 0 or summary.projection else ' class="none"'
     return (
         f'<header>\n<h1>{DONE[summary.mode]}</h1>\n<p class="quiet">{places}</p>\n'
-        f'<p class="answer"><strong{color}>{strong}</strong> <span>{words}</span></p>\n{bar}\n</header>'
+        f'<p class="answer"><strong{color}>{strong}</strong> <span>{words}</span></p>\n{bar}\n'
+        f"{_stored(summary)}</header>"
     )
+
+
+def _stored(summary: Summary) -> str:
+    """Return a line on what is stored now; "" where nothing but the results is."""
+    space = summary.space
+    if space is None or not space.to_delete:
+        return ""
+    return f'<p class="quiet">Stored now: {human_bytes(space.now)}, {space.in_words}.</p>\n'
 
 
 def _headline(summary: Summary) -> tuple[str, str, str]:
@@ -110,7 +121,7 @@ def _headline(summary: Summary) -> tuple[str, str, str]:
         return f"{estimate.saved:.1%}", f"would be saved: {size}", share_bar(estimate.saved)
     low, high = (value / max(1, estimate.bytes_in) for value in (estimate.low, estimate.high))
     note = (
-        f"Projected from {estimate.sampled_objects:,} of {_many(estimate.objects)}; with {estimate.confidence:.0%} "
+        f"Projected from {estimate.sampled_objects:,} of {many(estimate.objects)}; with {estimate.confidence:.0%} "
         f"confidence {human_bytes(estimate.low)} to {human_bytes(estimate.high)}."
     )
     bar = f'{share_bar(estimate.saved, low, high)}\n<p class="quiet">{note}</p>'
@@ -123,16 +134,14 @@ def _warning(summary: Summary) -> str:
         lines.append("The run was interrupted. This report covers the objects that it processed.")
     if known := summary.failed - summary.new_failures:
         kept = ", and accepted" if summary.accept_failures else ""
-        lines.append(
-            f"{_many(known)} failed as in an earlier run, and the objects have not changed since: known{kept}."
-        )
+        lines.append(f"{many(known)} failed as in an earlier run, and the objects have not changed since: known{kept}.")
     if summary.new_failures:
         copied = summary.mode == "copy" and summary.failed_copied
         where = "broken images were copied unchanged" if copied else "they were not changed"
-        lines.append(f"{_many(summary.new_failures)} failed: {where}.")
+        lines.append(f"{many(summary.new_failures)} failed: {where}.")
     if summary.missing:
         why = "their metadata could not be removed (--unstrippable copy copies them anyway)"
-        lines.append(f"{_many(summary.missing)} that could not be processed as images were not copied: {why}.")
+        lines.append(f"{many(summary.missing)} that could not be processed as images were not copied: {why}.")
     return "".join(f'<p class="warning">{line}</p>' for line in lines)
 
 
@@ -175,16 +184,17 @@ def _outcomes(summary: Summary) -> str:
     names = ("Outcome", "Format", "Objects", "Before", "After", "Saved", "")
     foot = ("All", "", f"{summary.objects:,}", human_bytes(summary.bytes_in), human_bytes(summary.bytes_out))
     saved = (human_bytes(summary.saved_bytes), f"{summary.saved:.1%}")
-    return table(names, 5, map(_outcome_row, totals), (*foot, *saved))
+    return table(names, 5, (_outcome_row(total, summary.mode) for total in totals), (*foot, *saved), "sizes")
 
 
-def _outcome_row(total: Total) -> tuple[str, ...]:
-    reason = f' <span class="quiet">{text(total.reason.as_text)}</span>' if total.reason else ""
-    outcome = (
-        f'<span class="bad">{total.outcome}</span>' if total.outcome is ObjectOutcome.FAILED else f"{total.outcome}"
-    )
+def _outcome_row(total: Total, mode: str) -> tuple[str, ...]:
+    words = text(outcome_words(total.outcome, total.reason, total.format, mode))
+    outcome, colon, reason = words.partition(":")
+    words = f'{outcome}{colon}<span class="quiet">{reason}</span>' if reason else outcome
+    if total.outcome is ObjectOutcome.FAILED:
+        words = f'<span class="bad">{words}</span>'
     formats = text(human_formats(total.format, total.result_format)) or "other"
-    row = outcome + reason, formats, f"{total.objects:,}", human_bytes(total.bytes_in)
+    row = words, formats, f"{total.objects:,}", human_bytes(total.bytes_in)
     return (*row, *_saved_cells(total)) if total.outcome.changed else (*row, "", "", "")
 
 
@@ -201,7 +211,7 @@ def _format_changes(summary: Summary) -> str:
          human_bytes(total.bytes_in), *_saved_cells(total))
         for total in summary.format_changes()
     ]  # fmt: skip
-    return table(("From", "To", "Objects", "Before", "After", "Saved", ""), 5, rows) if rows else ""
+    return table(("From", "To", "Objects", "Before", "After", "Saved", ""), 5, rows, name="sizes") if rows else ""
 
 
 def _failures(summary: Summary) -> str:
@@ -210,7 +220,7 @@ def _failures(summary: Summary) -> str:
         return ""
     classes = [
         (
-            f'<span class="bad">{text(total.reason.as_text) or "unknown"}</span>',
+            f'<span class="bad">{reason_words(total.reason) or "unknown"}</span>',
             f"{total.objects:,}",
             human_bytes(total.bytes_in),
         )
@@ -232,7 +242,7 @@ def _list_title(summary: Summary) -> str:
 def _problem_row(problem: Problem) -> tuple[str, str, str]:
     details = "; ".join(filter(None, (problem.error, *problem.notices)))
     known = ", known" if problem.known else ""
-    why = f"{text(problem.reason.as_text)}{known}<br>" if problem.reason else ""
+    why = f"{reason_words(problem.reason)}{known}<br>" if problem.reason else ""
     return (
         f"<code>{text(problem.key)}</code>",
         f'{why}<span class="quiet">{text(details)}</span>',
@@ -240,41 +250,11 @@ def _problem_row(problem: Problem) -> tuple[str, str, str]:
     )
 
 
-def _notices(summary: Summary) -> str:
-    rows = sorted(summary.notices.items(), key=lambda item: (-item[1], item[0]))
-    return table(("What", "Objects"), 1, ((text(what), f"{count:,}") for what, count in rows)) if rows else ""
-
-
-# --- estimates ----------------------------------------------------------------------------------------------------
-
-
-def _footprint(summary: Summary) -> str:
-    """Return a table of ranges, and the caveats that go with it; "" where nothing was estimated."""
-    footprint = summary.footprint
-    if footprint is None:
-        return ""
-    rows = [*_range_rows("Used by this run", footprint.used_energy_joules, footprint.used_co2e_grams)]
-    would = "Would avoid" if summary.mode == "dry run" else "Avoids"
-    energy = summary.avoided_per_year(footprint.avoided_energy_joules_per_gb_year)
-    grams = footprint.avoided_co2e_grams_per_gb_year
-    rows += _range_rows(f"{would} per year", energy, None if grams is None else summary.avoided_per_year(grams))
-    names = ("", "Low", "Central", "High", "")
-    grid = "" if grams is not None else " No region was given: joules, but no grams of CO2e."
-    whose = f"profile {text(footprint.profile)}, model {text(footprint.model)}"
-    return f"""{table(names, 4, rows)}
-<p class="quiet">ESTIMATES, not measured: {whose}, based on measured CPU time and memory. The second row is a scenario:
-the originals are deleted from {text(footprint.storage_class)} for a whole year, with their versions, replicas and
-backups, and in the end fewer drives are bought. None of it has been counted yet; <code>compressor exporter</code>
-counts it as time passes. Not an offset.{grid}</p>"""
-
-
-def _range_rows(name: str, joules: Bounds, grams: Bounds | None) -> Iterator[tuple[str, ...]]:
-    for bounds, units, what in ((joules, ENERGY_UNITS, ""), (grams, MASS_UNITS, " CO2e")):
-        if bounds is not None:
-            values = (bounds.low, bounds.central, bounds.high)
-            size, unit = next((one for one in reversed(units) if bounds.high >= one[0]), units[0])
-            yield (name, *(two_digits(value / size) for value in values), unit + what)
-            name = ""
+def _notices(notices: Mapping[str, int]) -> str:
+    """Return a table of notices with the number of their objects; "" where there is none."""
+    rows = sorted(notices.items(), key=lambda item: (-item[1], item[0]))
+    cells = ((text(what), f"{count:,}" if count else "") for what, count in rows)  # 0: about the run
+    return table(("What", "Objects"), 1, cells, name="notes") if rows else ""
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------
@@ -388,7 +368,3 @@ def _settings(summary: Summary) -> str:
 
 def _stages(summary: Summary) -> list[tuple[str, float]]:
     return [*summary.stage_seconds.items(), ("everything else", summary.other_seconds)]
-
-
-def _many(objects: int) -> str:
-    return f"{objects:,} object{'' if objects == 1 else 's'}"

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
+from compressor.report.money import Money, Prices, money_of
 from compressor.report.scores import Scores
+from compressor.report.space import Space
 from compressor.settings import VERSION, Bounds, Footprint, Settings
 
 Mode = Literal["copy", "in place", "dry run", "restore", "restore dry run"]
@@ -33,6 +35,8 @@ class Progress:
     bytes_out   their sizes now; unchanged for those that were not compressed
     listed_all  the listing is complete
     waiting     why the run waits: "asked to slow down, 2.0 s"; "" unless it does
+    found       objects that the listing has given so far, and `found_bytes` their sizes; of a dry run over a sample,
+                once all are listed: the sample. 0 where they are not counted
     """
 
     objects: int = 0
@@ -41,6 +45,13 @@ class Progress:
     failed: int = 0
     listed_all: bool = False
     waiting: str = ""
+    found: int = 0
+    found_bytes: int = 0
+
+    @property
+    def total_objects(self) -> int:
+        """The number of all objects; 0 while it is not known."""
+        return max(self.found, self.objects) if self.listed_all and self.found else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,8 @@ class Summary:
     memory_byte_seconds  memory that objects had reserved and processes occupied, times seconds
     footprint       estimates of what that used; None where they were not requested
     keep            prefix of the kept originals; None where none are kept
+    versioned       the store keeps replaced objects as versions
+    prices          what the operator pays; None where no price was given
     known_failures  failures that are known, as in Problem, by reason
     accept_failures a run whose failures are all known is a success
     failed_copied   images that failed are at the destination as they were
@@ -138,6 +151,8 @@ class Summary:
     projection: Projection | None = None
     ledger: str = ""
     keep: str | None = None
+    versioned: bool = False
+    prices: Prices | None = None
     histogram: tuple[int, ...] = ()
     scores: Scores | None = None
     min_score: float | None = None
@@ -199,6 +214,39 @@ class Summary:
     def restores(self) -> bool:
         """True if originals were put back, or would be."""
         return self.mode in ("restore", "restore dry run")
+
+    @property
+    def space(self) -> Space | None:
+        """The space that the objects take; None where nothing was compressed, or was only to be estimated."""
+        if self.mode == "copy":
+            delivered = sum(total.bytes_out for total in self.totals if total.outcome.changed)
+            delivered += sum(total.bytes_in for total in self.totals if total.outcome is ObjectOutcome.COPIED)
+            if self.failed_copied:
+                failures = (total for total in self.totals if total.outcome is ObjectOutcome.FAILED)
+                delivered += sum(total.bytes_in for total in failures if total.reason in IMAGE_FAILURES)
+            return Space(self.bytes_in, self.bytes_in + delivered, self.bytes_out, self.bytes_in, copied=True)
+        if self.mode != "in place":
+            return None
+        replaced = sum(total.bytes_in for total in self.totals if total.outcome.changed)
+        originals, versions = (replaced if held else 0 for held in (self.keep is not None, self.versioned))
+        return Space(self.bytes_in, self.bytes_out + originals + versions, self.bytes_out, originals, versions)
+
+    @property
+    def money(self) -> Money | None:
+        """The savings of the run, or of a dry run once it is carried out, in money; None without prices."""
+        if self.prices is None or self.restores:
+            return None
+        saved = self.saved_bytes if self.projection is None else self.projection.saved_bytes
+        return money_of(self.prices, saved, -saved if self.space is None else self.space.added)
+
+    @property
+    def money_per_year_range(self) -> tuple[float, float] | None:
+        """The confidence interval of the savings in a year, in money; None if they are no estimate."""
+        estimate = self.projection
+        if self.prices is None or estimate is None or estimate.low == estimate.high:
+            return None
+        low, high = (money_of(self.prices, saved, -saved).per_year for saved in (estimate.low, estimate.high))
+        return low, high
 
     def avoided_per_year(self, rate: Bounds) -> Bounds:
         """Return what one year without the saved bytes avoids, at a rate per GB and year: a scenario."""
@@ -312,6 +360,13 @@ def _scores_as_json(scores: Scores) -> dict[str, Any]:
     }
 
 
+def _money_as_json(summary: Summary) -> dict[str, Any] | None:
+    if (money := summary.money) is None:
+        return None
+    low, high = summary.money_per_year_range or (money.per_year, money.per_year)
+    return money.as_record() | {"per_year_low": low, "per_year_high": high}
+
+
 def as_json(summary: Summary) -> str:
     """Return one line: a summary's fields, and values computed from them; of samples only the sizes.
 
@@ -328,13 +383,15 @@ def as_json(summary: Summary) -> str:
         "failed": summary.failed,
         "new_failures": summary.new_failures,
         "succeeded": summary.succeeded,
+        "space": None if summary.space is None else asdict(summary.space),
+        "money": _money_as_json(summary),
         "format_changes": [
             {name: getattr(total, name) for name in FORMAT_CHANGE} for total in summary.format_changes()
         ],
     }
     for name in Summary.__slots__:
         value = getattr(summary, name)
-        if name in ("settings", "projection", "footprint"):
+        if name in ("settings", "projection", "footprint", "prices"):
             fields[name] = None if value is None else asdict(value)
         elif name in ("totals", "problems"):
             fields[name] = [asdict(item) for item in value]

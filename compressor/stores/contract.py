@@ -10,6 +10,8 @@ from typing import Protocol, Self
 from compressor.errors import CompressorError
 
 CHUNK_BYTES = 1 << 18
+# The notice of a store that keeps what is replaced or deleted.
+VERSIONED = "versioned: replaced and deleted objects stay as versions"
 RESERVED = "a name reserved for objects being written"
 # What `temporary_key` returns, with or without a prefix.
 TEMPORARY_KEY = re.compile(r"(?:.*/)?\.compressor-[0-9a-f]{32}\.part", re.DOTALL)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from compressor.stores import s3_client
 from compressor.stores.contract import (
     TEMPORARY_KEY,
+    VERSIONED,
     Attributes,
     Body,
     Entry,
@@ -46,6 +47,7 @@ from compressor.stores.s3_objects import (
 
 PUT_BYTES = 64 << 20  # up to this size one request, unless a condition needs more
 CONFLICTS = 3
+VERSIONING_SUSPENDED = "versioning is suspended: objects written before that stay as versions if they are replaced"
 VERSIONING_DENIED = "access to its versioning state was denied: replaced objects may stay as versions"
 PAGE_KEYS = 1000  # the maximum
 
@@ -101,7 +103,9 @@ class Bucket:
                 if http_status(error) not in (403, 405, 501):
                     raise
                 return (VERSIONING_DENIED,) if http_status(error) == 403 else ()
-        return ("versioned: replaced and deleted objects stay as versions",) if status == "Enabled" else ()
+        if status == "Suspended":
+            return (VERSIONING_SUSPENDED,)
+        return (VERSIONED,) if status == "Enabled" else ()
 
     def entries(self, on_denied: OnAccessDenied | None = None) -> Iterator[Entry]:
         return without_marked_folders(self, self._listed())

@@ -140,8 +140,8 @@ class Reading:
 
 
 class Faulty:
-    """A store on a bad network: `fault(operation, key)` returns "", "before", "throttled", "after" (done, but the
-    answer is lost) or "cut" (a body that ends early)."""
+    """A store on a bad network: `fault(operation, key)` returns "", "before", "denied", "throttled", "after" (done,
+    but the answer is lost) or "cut" (a body that ends early)."""
 
     def __init__(self, store: Memory, fault: Callable[[str, str], str]) -> None:
         self._store, self._fault = store, fault
@@ -155,6 +155,8 @@ class Faulty:
         fault = self._fault(what, key)
         if fault == "before":
             raise StoreError(StoreErrorKind.UNAVAILABLE, "500 Internal Server Error")
+        if fault == "denied":
+            raise StoreError(StoreErrorKind.DENIED, "access denied")
         if fault == "throttled":
             raise StoreError(StoreErrorKind.THROTTLED, "503 SlowDown")
         result = getattr(self._store, what)(key, *arguments)

@@ -22,6 +22,7 @@ from compressor.ledger.status import status
 from compressor.report.summary import Summary
 from compressor.settings import Effort, Settings
 from compressor.stores.contract import Entry, OnAccessDenied, Store, StoreError, StoreErrorKind
+from compressor.stores.filters import Filters
 from compressor.stores.open import open_store
 from tests.batch.support import Faulty, Inline, Memory, jpeg
 
@@ -35,7 +36,7 @@ class Bench:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = folder / "ledger"
         self.source, self.target = Memory(FILES), Memory()
-        self.throttled = ""  # a key
+        self.throttled = self.denied = ""  # keys
         stores: dict[str, Store] = {JOB.source: Faulty(self.source, self._fault), JOB.target: self.target}
         monkeypatch.setattr(launching, "open_store", lambda url, conditional_bytes=0, probed=False: stores[url])
         monkeypatch.setattr(
@@ -44,7 +45,9 @@ class Bench:
         monkeypatch.setattr("compressor.batch.run.BACK_OFF_SECONDS", 0.0)
 
     def _fault(self, what: str, key: str) -> str:
-        return "throttled" if what == "open" and key == self.throttled else ""
+        if what != "open":
+            return ""
+        return "throttled" if key == self.throttled else "denied" if key == self.denied else ""
 
     def run(self, accept: bool = True, **more: Any) -> Summary:
         return launch(Request(job=JOB, ledger=self.path, accept_failures=accept), **more)
@@ -113,13 +116,44 @@ def test_a_repaired_object_no_longer_fails(bench: Bench) -> None:
     assert (found.failed, found.succeeded, known(found)) == (1, True, {"sub/broken\n.jpg": True})
 
 
-def test_a_failure_that_every_run_retries_is_never_known(bench: Bench) -> None:
-    bench.throttled = "a.jpg"
+@pytest.mark.parametrize("more", [{}, {"z.jpg": jpeg(9)}], ids=["nothing else", "and a new object"])
+def test_a_removed_object_no_longer_fails(bench: Bench, more: dict[str, bytes]) -> None:
+    bench.run()
+    del bench.source.objects["broken.jpg"]
+    for key, data in more.items():
+        bench.source.put(key, data)
+
+    for _ in range(2):
+        found = bench.run()
+        assert (found.failed, found.new_failures, found.succeeded) == (1, 0, True)
+        assert known(found) == {"sub/broken\n.jpg": True} and found.objects == 3 + len(more)
+    assert [json.loads(line)["key"] for line in lines("failures", bench.path, "--json")] == ["sub/broken\n.jpg"]
+
+
+def test_a_failure_that_a_filter_leaves_out_or_in_a_folder_that_cannot_be_listed_stays_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run()
+    request = Request(job=JOB, ledger=bench.path, accept_failures=True, filters=Filters(exclude=("*broken*",)))
+    assert launch(request).failed == 2
+
+    def entries(refused: OnAccessDenied | None = None) -> Iterator[Entry]:
+        assert refused is not None
+        refused("sub/", StoreError(StoreErrorKind.DENIED, "Permission denied"))
+        return (entry for entry in Memory.entries(bench.source) if not entry.key.startswith("sub/"))
+
+    monkeypatch.setattr(bench.source, "entries", entries)
+    assert known(bench.run()) == {"sub/": False, "broken.jpg": True, "sub/broken\n.jpg": True}
+
+
+@pytest.mark.parametrize("kind", ["throttled", "denied"])
+def test_a_failure_that_every_run_retries_is_never_known(kind: str, bench: Bench) -> None:
+    setattr(bench, kind, "a.jpg")
     for _ in range(3):
         found = bench.run()
         assert not known(found)["a.jpg"] and not found.succeeded
-        assert "throttled" not in found.known_failures
-    bench.throttled = ""
+        assert kind not in found.known_failures
+    setattr(bench, kind, "")
     assert bench.run().succeeded
 
 
@@ -208,7 +242,25 @@ def test_all_failures_are_listed_as_text_and_as_json(bench: Bench, tmp_path: Pat
     table = lines("failures", bench.path)
     assert table[1].split() == ["known", "broken", "image", "broken.jpg"] and "JPEG: " in table[2]
     assert table[3].startswith("known") and "\\n" in table[3]
-    assert table[-2].strip().startswith("JPEG: ") and table[-1] == "4 failed, 3 of them known"
+    assert table[-4].strip().startswith("JPEG: ") and table[-3] == "4 failed, 3 of them known"
+    assert "an object is tried again once it has changed" in table[-2] and "--accept-failures" in table[-1]
+
+
+def test_a_ledger_without_failures_says_so(bench: Bench) -> None:
+    for key in ("broken.jpg", "sub/broken\n.jpg"):
+        del bench.source.objects[key]
+    bench.run()
+
+    assert lines("failures", bench.path) == ["nothing failed"]
+
+
+@pytest.mark.parametrize("kind", ["throttled", "denied"])
+def test_failures_that_every_run_tries_again_are_said_to_be(kind: str, bench: Bench) -> None:
+    setattr(bench, kind, "a.jpg")
+    bench.run()
+
+    steps = [line for line in lines("failures", bench.path) if line.startswith("  next")]
+    assert len(steps) == 3 and "repeat the batch command: it tries 1 again" in steps[0]
 
 
 def test_an_object_with_an_open_intent_is_listed_as_a_failure(bench: Bench) -> None:
@@ -244,7 +296,8 @@ def test_the_status_shows_the_run_and_its_progress(bench: Bench) -> None:
     }
     assert {(total.outcome, total.reason): total.objects for total in summary.totals} == by_outcome
     text = "\n".join(lines("status", bench.path))
-    for word in ("memory-a", "memory-b", "effort fast", "4 objects", "failed: broken image", "0 of them new"):
+    words = ("memory-a", "memory-b", "effort fast", "4 objects", "failed: broken image", "0 of them new")
+    for word in (*words, f"next compressor ledger failures {bench.path} lists what failed"):
         assert word in " ".join(text.split())
 
 

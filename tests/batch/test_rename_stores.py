@@ -208,4 +208,4 @@ def test_a_configuration_and_the_environment_name_the_format_and_the_rule_for_ke
 
     monkeypatch.setenv("COMPRESSOR_RENAME", "keep")
     other = CliRunner().invoke(app, ["batch", "in", "out", "--format", "png", "--ledger", "l"])
-    assert other.exit_code == 1 and "belongs to a run whose" in other.stderr
+    assert other.exit_code == 1 and "belongs to another run (" in other.stderr

@@ -25,7 +25,7 @@ def test_a_ledger_belongs_to_one_run(tmp_path: Path) -> None:
         ledger.commit()
         with pytest.raises(LedgerError, match="in use"):
             Ledger(tmp_path / "ledger")
-        with pytest.raises(LedgerError, match="whose source is a, not b"):
+        with pytest.raises(LedgerError, match=r"belongs to another run \(SRC: a → b\)"):
             ledger.begin({"source": "b"})
     (tmp_path / "other").write_bytes(b"no database at all, but long enough to look at" * 9)
     with pytest.raises(LedgerError, match="is not a ledger"):
@@ -40,6 +40,18 @@ def test_a_run_needs_no_shared_memory_file(tmp_path: Path) -> None:
             ledger.commit()
             assert {path.name for path in tmp_path.iterdir()} == {"ledger", "ledger-wal"}
         assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+
+
+def test_what_was_spent_on_a_removed_object_still_counts(tmp_path: Path) -> None:
+    failed = ObjectResult(
+        key="a", etag="e", size=9, outcome=ObjectOutcome.FAILED, other_seconds=1.5, memory_byte_seconds=7.0
+    )
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.add_shard("z")
+        ledger.finish(1, failed)
+        ledger.remove("a")
+
+        assert list(ledger.objects()) == [] and ledger.add_overhead(0.0, 0.0) == (1.5, 7.0)
 
 
 def test_the_key_of_a_result_belongs_to_one_source_until_its_intent_ends(tmp_path: Path) -> None:

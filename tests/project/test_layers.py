@@ -16,7 +16,7 @@ from tests import ROOT
 # layer do not import each other, except for `errors`; modules within a unit may.
 LAYERS = (
     {"errors", "accept", "choices", "humanize"},
-    {"t81", "settings", "icc", "usage", "atomic_write", "spool_directory", "work_times"},
+    {"t81", "settings", "prices", "icc", "usage", "atomic_write", "spool_directory", "work_times"},
     {"kernels"},
     {"spool", "spool_budget", "ssimulacra2"},
     {"memory", "tiles", "cores", "bytestream", "window", "inputs", "scratch", "fork_server", "json_records"},

@@ -24,11 +24,12 @@ from tests.report.summaries import HOSTILE, PROJECTION, summary
 
 VOID = {"meta", "img", "br"}
 PLAIN = set(
-    re.findall(r"\w+", "html head title style body header section footer div p span strong small code h1 h2 h3")
+    re.findall(r"\w+", "html head title style body header section footer div p span strong small code sup h1 h2 h3")
 )
 BLOCKS = set(re.findall(r"\w+", "dl dt dd table thead tbody tfoot tr th td figure figcaption svg text rect path line"))
 ATTRIBUTES = set(re.findall(r"[\w-]+", "lang charset http-equiv content name class scope alt width height src"))
-ATTRIBUTES |= set(re.findall(r"[\w-]+", "viewbox role aria-label x y x1 x2 y1 y2 d fill text-anchor"))
+ATTRIBUTES |= set(re.findall(r"[\w-]+", "viewbox preserveaspectratio role aria-label"))
+ATTRIBUTES |= set(re.findall(r"[\w-]+", "x y x1 x2 y1 y2 d fill text-anchor"))
 
 
 class Page(HTMLParser):
@@ -127,7 +128,7 @@ def test_the_page_begins_with_the_savings_and_then_gives_the_details() -> None:
     for words in (
         "10 objects failed: broken images were copied unchanged.",
         "compressed JPEG 400 1.50 MB 1.10 MB 400 kB 26.7%",
-        "copied not smaller PNG 50 70.0 kB",
+        "copied: already small PNG 50 70.0 kB",
         "broken image 9 19.0 kB",
         "a/1.jpg broken image JPEG: SOS at byte 17: cut off 2.00 kB",
         "ACL 450",
