@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from compressor.errors import SettingsError
+from compressor.sniff import format_named
 
 FORMATS = ("jpeg", "png", "webp", "avif")  # in this order
 LENGTH_MAX = 4096  # characters of an Accept field
@@ -23,8 +24,9 @@ def accepted_formats(value: object) -> list[str]:
     if isinstance(value, str) and "/" in value:
         found = _of_field(value)
     else:
-        names = value.replace(" ", "").split(",") if isinstance(value, str) else value
-        if not isinstance(names, Sequence) or not set(names) <= set(FORMATS):
+        words = value.split(",") if isinstance(value, str) else value
+        names = {format_named(str(word)) for word in words} if isinstance(words, Sequence) else {""}
+        if not names <= set(FORMATS):
             raise SettingsError("accept", f"is {value!r:.80}, must be some of {', '.join(FORMATS)}")
         found = [format for format in FORMATS if format in names]
     if not found:
@@ -46,7 +48,8 @@ def _of_field(value: str) -> list[str]:
             weight = given.strip() if name.strip() == "q" else weight
         if not WEIGHT.fullmatch(weight):
             raise SettingsError("accept", f"has the weight {weight!r:.20}, must be from 0 to 1")
-        weights[media_range] = float(weight)
+        kind, _, name = media_range.partition("/")
+        weights[f"image/{format_named(name)}" if kind == "image" else media_range] = float(weight)
 
     def is_accepted(format: str) -> bool:
         ranges = (f"image/{format}", *(WILDCARDS if format in SHOWN_BY_ALL else ()))

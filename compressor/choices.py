@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal, TypedDict
 
+from compressor.sniff import format_named
+
 
 class Format(StrEnum):
     """Format of the output. KEEP: the source's; for raw samples JPEG, or PNG if they have alpha. AUTO: the accepted one
@@ -18,6 +20,12 @@ class Format(StrEnum):
     WEBP = "webp"
     AVIF = "avif"
     AUTO = "auto"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Format | None":
+        """Return the format that another spelling names: "JPG", ".webp"."""
+        name = format_named(value) if isinstance(value, str) else ""
+        return next((format for format in cls if format.value == name), None)
 
 
 class Effort(StrEnum):

@@ -32,6 +32,15 @@ MEDIA_TYPES = {
     "pnm": "image/x-portable-anymap",
 }
 
+
+def format_named(text: str) -> str:
+    """Return the format that a person names, by its name or a suffix: jpeg for "JPG" and ".jpg"; other words in lower
+    case."""
+    word = text.strip().lower()
+    suffix = f".{word.removeprefix('.')}"
+    return next((format for format, suffixes in FORMAT_SUFFIXES.items() if suffix in suffixes), word)
+
+
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
 JXL_CODESTREAM = b"\xff\x0a"

@@ -37,7 +37,7 @@ def test_enums_may_be_given_as_values(name: str) -> None:
         *[("max_bytes", value) for value in (0, -1)],
         *[("min_saving", value) for value in (-0.01, 1, 1.5, math.nan, math.inf)],
         *[("background", value) for value in ((), (1, 2), (1, 2, 3, 4), (0, 0, 256), (-1, 0, 0), (0, "0", 0))],
-        *[(name, value) for name in ENUMS for value in ("", "JPEG", "other", 1)],
+        *[(name, value) for name in ENUMS for value in ("", "OTHER", "other", 1)],
         *[(name, None) for name in ENUMS if name != "delivery"],
     ],
 )
@@ -83,6 +83,24 @@ def test_the_error_of_a_wrong_choice_lists_the_choices() -> None:
         Settings(effort="quick")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "text, format",
+    [("jpg", "jpeg"), ("JPEG", "jpeg"), (".jpg", "jpeg"), (" Jpe ", "jpeg"), ("WebP", "webp"), ("AUTO", "auto")],
+)
+def test_a_format_may_be_spelled_as_people_do(text: str, format: str) -> None:
+    assert Settings(format=text).format == format  # type: ignore[arg-type]
+    if format != "auto":
+        assert Settings(format=Format.AUTO, accept=f"avif, {text}").accept == tuple(  # type: ignore[arg-type]
+            sorted({"avif", format}, key=["jpeg", "png", "webp", "avif"].index)
+        )
+
+
+@pytest.mark.parametrize("text", ["tif", "GIF", "jpegs", "", ".", "heic"])
+def test_a_format_that_can_not_be_made_is_an_error(text: str) -> None:
+    with pytest.raises(SettingsError, match="^format: is '.*', must be one of keep, jpeg, png, webp, avif, auto"):
+        Settings(format=text)  # type: ignore[arg-type]
+
+
 def test_a_background_becomes_a_tuple() -> None:
     settings = Settings(background=[1, 2, 3])
 
@@ -104,6 +122,7 @@ SAFARI_13 = "image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5"
         (CHROME, ("jpeg", "png", "webp", "avif")),
         (SAFARI_13, ("jpeg", "png")),
         ("*/*", ("jpeg", "png")),
+        ("image/jpg", ("jpeg",)),
         ("image/webp", ("webp",)),
         ("Image/WebP ; level=1 ; Q=0.5, text/html", ("webp",)),
         ("image/avif;q=0, image/webp, */*", ("jpeg", "png", "webp")),

@@ -68,6 +68,14 @@ def color(text: str | None) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
+def output_format(value: str | Format) -> Format:
+    """Parse a format of results: "jpeg", "JPG" or ".jpg"."""
+    try:
+        return Format(value)
+    except ValueError:
+        raise typer.BadParameter(f"{str(value)!r} is not one of {', '.join(Format)}") from None
+
+
 def configuration(
     path: Path, options: Mapping[str, set[str]], repeatable: Mapping[str, set[str]]
 ) -> dict[str, dict[str, Any]]:
@@ -175,7 +183,13 @@ Lossless = Annotated[bool, option("lossless", "Keep every coefficient (JPEG) or 
 EffortOption = Annotated[Effort, option("effort", "CPU time to spend on compression; fast makes one pass.")]
 FormatOption = Annotated[
     Format,
-    option("format", "Format of the result; keep: that of the input; auto: the one that takes the fewest bytes."),
+    option(
+        "format",
+        "Format of the result; keep: that of the input; auto: the one that takes the fewest bytes.",
+        parser=output_format,
+        metavar=f"<{'|'.join(Format)}>",
+        autocompletion=lambda: list(Format),
+    ),
 ]
 SubsamplingOption = Annotated[
     Subsampling,
@@ -402,7 +416,7 @@ LogLevel = Annotated[
 
 def formats_of(text: str | None) -> tuple[str, ...] | None:
     """Parse a list of formats: "jpeg,png"."""
-    return None if text is None else tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    return None if text is None else tuple(name for name in text.split(",") if name.strip())
 
 
 # --- of clients of a service, together with tls_cert and tls_key ---------------------------------------------------

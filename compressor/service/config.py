@@ -91,7 +91,7 @@ class ServerConfig:
         if self.metrics_address is not None:
             limits.check_address("metrics_address", self.metrics_address)
         if self.formats is not None:
-            limits.check_formats(self.formats)
+            object.__setattr__(self, "formats", limits.checked_formats(self.formats))
         if self.reflection not in (None, "on", "token", "off"):
             raise SettingsError("reflection", f"is {self.reflection!r}, must be on, token or off")
         if self.reflection == "token" and self.token_file is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from compressor.errors import SettingsError
-from compressor.sniff import FORMAT_SUFFIXES
+from compressor.sniff import FORMAT_SUFFIXES, format_named
 
 PORT_MAX = 65535
 MIB = 1 << 20
@@ -58,10 +58,12 @@ def check_address(field: str, address: object) -> None:
         raise SettingsError(field, f"is {address!r}, must be HOST:PORT such as 127.0.0.1:50051 or [::]:50051")
 
 
-def check_formats(formats: tuple[str, ...]) -> None:
-    """Raise SettingsError if the list of source formats is empty, or names one that is not known."""
-    for name in formats:
+def checked_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the formats by name. Raise SettingsError if there are none, or one that is not known."""
+    names = tuple(map(format_named, formats))
+    for name in names:
         if name not in FORMAT_SUFFIXES:
             raise SettingsError("formats", f"has {name!r}, must be of {', '.join(FORMAT_SUFFIXES)}")
     if not formats:
         raise SettingsError("formats", f"is empty, must be of {', '.join(FORMAT_SUFFIXES)}")
+    return names

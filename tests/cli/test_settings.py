@@ -6,7 +6,7 @@ import pytest
 
 from compressor.cli.options import configuration, share, size
 from compressor.errors import BusyError
-from compressor.settings import Settings
+from compressor.settings import Format, Settings
 from tests.cli.fakes import FakePipeline, names, run
 
 
@@ -65,6 +65,17 @@ def test_a_target_score_comes_from_options_the_environment_or_a_file(
     assert fake.streams[0].settings == Settings(target_score=80.5, max_bytes=20480, score=True, png_colors=64)
 
 
+@pytest.mark.parametrize("text", ["webp", "WebP", ".webp"])
+def test_a_format_may_be_spelled_as_people_do(fake: FakePipeline, text: str) -> None:
+    Path("c.toml").write_text(f'format = "{text}"')
+
+    run("compress", "photo.jpg", "--format", text, "-o", "1")
+    run("compress", "photo.jpg", "-o", "2", env={"COMPRESSOR_FORMAT": text})
+    run("--config", "c.toml", "compress", "photo.jpg", "-o", "3")
+
+    assert [stream.settings.format for stream in fake.streams] == [Format.WEBP] * 3
+
+
 def test_defaults_are_those_of_the_settings(fake: FakePipeline) -> None:
     run("compress", "photo.jpg")
 
@@ -116,6 +127,7 @@ def test_mistakes_in_the_file_are_named(fake: FakePipeline, text: str, problem: 
         ("--max-bytes 3q", "'3q' is not a size"),
         ("--min-saving x%", "'x%' is not a share"),
         ("--effort hard", "'hard'"),
+        ("--format tiff", "'tiff' is not one of keep, jpeg, png, webp, avif, auto"),
         ("--qality 3", "--qality"),
         ("--json -o -", "--json and the image can't both go to standard output"),
     ],

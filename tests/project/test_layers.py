@@ -15,12 +15,13 @@ from tests import ROOT
 # From the bottom up. A unit (a module or a package of `compressor`) imports those of lower layers only. Units of one
 # layer do not import each other, except for `errors`; modules within a unit may.
 LAYERS = (
-    {"errors", "accept", "choices", "humanize"},
+    {"errors", "sniff"},
+    {"accept", "choices", "humanize"},
     {"t81", "settings", "prices", "icc", "usage", "atomic_write", "spool_directory", "work_times"},
     {"kernels"},
     {"spool", "spool_budget", "ssimulacra2"},
     {"memory", "tiles", "cores", "bytestream", "window", "inputs", "scratch", "fork_server", "json_records"},
-    {"metadata", "sniff", "cicp", "parsers"},
+    {"metadata", "cicp", "parsers"},
     {"jpeg", "png", "raster", "containers"},
     {"archive", "results"},
     {"pipeline"},

@@ -133,12 +133,13 @@ def test_a_host_that_is_not_here_is_refused_at_start(name: str, address: str, pr
     assert caught.value.field == name
 
 
-@pytest.mark.parametrize("formats", [(), ("gif", "psd"), ("JPEG",), ("",)])
+@pytest.mark.parametrize("formats", [(), ("gif", "psd"), ("",)])
 def test_the_allowed_formats_are_known_ones(formats: Any) -> None:
     with pytest.raises(SettingsError, match="must be of jpeg, png") as caught:
         ServerConfig(formats=formats)
     assert caught.value.field == "formats"
     assert ServerConfig(formats=tuple(FORMAT_SUFFIXES)).formats == tuple(FORMAT_SUFFIXES)
+    assert ServerConfig(formats=("JPG", ".heic", "tif")).formats == ("jpeg", "heif", "tiff")
 
 
 @pytest.mark.parametrize(

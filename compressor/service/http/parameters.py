@@ -11,6 +11,7 @@ from compressor.errors import SettingsError
 from compressor.humanize import parse_size
 from compressor.service.http.problem import AcceptError
 from compressor.settings import ENUMS, Settings
+from compressor.sniff import format_named
 
 QUERY_BYTES_MAX = 8192
 YES_AND_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -72,8 +73,8 @@ class Parameter:
     description: str
 
 
-def _enum(name: str, description: str) -> Parameter:
-    return Parameter(str, {"type": "string", "enum": [value.value for value in ENUMS[name]]}, description)
+def _enum(name: str, description: str, read: Callable[[str], str] = str) -> Parameter:
+    return Parameter(read, {"type": "string", "enum": [value.value for value in ENUMS[name]]}, description)
 
 
 _YES_OR_NO = {"type": "string", "enum": ["yes", "no"], "default": "no"}
@@ -88,7 +89,9 @@ PARAMETERS: Mapping[str, Parameter] = {
     "score": Parameter(_yes_or_no, _YES_OR_NO, "Measure the SSIMULACRA2 score of the result."),
     "lossless": Parameter(_yes_or_no, _YES_OR_NO, "Keep coefficients (JPEG) or samples (PNG) exactly."),
     "effort": _enum("effort", "CPU time to spend."),
-    "format": _enum("format", "Format of the result. Without it, an Accept field with image types means `auto`."),
+    "format": _enum(
+        "format", "Format of the result. Without it, an Accept field with image types means `auto`.", format_named
+    ),
     "delivery": _enum("delivery", "When output begins: `safe` after the result is complete, `immediate` at once."),
     "subsampling": _enum("subsampling", "Subsampling of the chroma components."),
     "metadata": _enum("metadata", "Metadata to keep."),

@@ -25,7 +25,7 @@ def report_of(answer: Answer) -> Any:
 
 
 def test_a_result_is_that_of_the_library_and_its_report_comes_first(peer: RawPeer) -> None:
-    answer = peer.request("/v1/compress?format=jpeg&quality=70&background=255,255,255", SMALL)
+    answer = peer.request("/v1/compress?format=JPG&quality=70&background=255,255,255", SMALL)
     expected = compressor.compress(SMALL, format="jpeg", quality=70, background=(255, 255, 255))
 
     assert (answer.status, answer.body) == (200, expected.data)
