@@ -93,7 +93,7 @@ def root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", is_eager=True, callback=show_version, help="Show the version, and which kernels run."
+            "--version", "-V", is_eager=True, callback=show_version, help="Show the version, and which kernels run."
         ),
     ] = False,
 ) -> None:

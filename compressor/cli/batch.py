@@ -96,7 +96,10 @@ def batch(
     metrics_push: of.MetricsPush = None,
     json: of.BatchJson = False,
 ) -> None:
-    """Compress all images of a bucket or a folder, each verified before it is written; repeated, resume the run."""
+    """Compress all images of a bucket, or of a large folder.
+
+    Each result is verified before it is written, and a record is kept: the same command again continues the run.
+    """
     run_command(dict(locals()))
 
 
@@ -215,22 +218,11 @@ def one_in(*, score: bool, sample: bool) -> int:
     return SCORED_ONE_IN if sample else 0
 
 
-LOSSY = ("quality", "target_score", "max_bytes")
-
-
-def lossy_options(options: Mapping[str, Any]) -> list[bool]:
-    """Return for each of LOSSY whether it is given."""
-    return [options[name] is not None for name in LOSSY]
-
-
 def settings_of(options: Mapping[str, Any]) -> Settings:
-    """Return the settings: lossless in place, unless a setting of lossy compression is given. Raises UsageError for
-    --png-colors alone: it would decide about JPEG, too."""
-    if options["in_place"] and options["png_colors"] is not None and not any(lossy_options(options)):
-        raise UsageError("--png-colors in place needs --quality, --target-score or --max-bytes for what is no PNG")
+    """Return the settings: lossless in place, unless a setting of lossy compression is given."""
     return Settings(
-        **{name: options[name] for name in (*LOSSY, "png_colors")},
-        lossless=options["lossless"] or (options["in_place"] and not any(lossy_options(options))),
+        **{name: options[name] for name in (*opt.LOSSY, "png_colors")},
+        lossless=options["lossless"] or (options["in_place"] and opt.is_lossless_in_place(options)),
         effort=options["effort"],
         format=options["format"],
         metadata=options["metadata"],

@@ -1,40 +1,58 @@
 """`compressor compress` and `compressor inspect`."""
 
-import contextlib
 import dataclasses
-import importlib
 import os
-import stat
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
-from io import BufferedIOBase
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import typer
 
-from compressor.atomic_write import AtomicFile, temporary_name
+from compressor.cli import compress_options as of
 from compressor.cli import options as opt
 from compressor.cli import output
+from compressor.cli.compress_many import (
+    JOBS_MAX,
+    CompressedImage,
+    compress_many,
+    default_jobs,
+    default_memory_budget,
+)
 from compressor.cli.errors import one_line_errors
-from compressor.cli.interruption import CleanUpOnSignal
+from compressor.cli.listing import FoundImages, ImageFile, list_images
+from compressor.cli.one_image import (
+    Compression,
+    Service,
+    Watch,
+    chunks_of,
+    opened,
+    state_of,
+    write_result,
+    write_stream,
+)
 from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
+from compressor.cli.result_files import NewFile, Replacement, ResultFile, Unwritten, Written
+from compressor.cli.targets import Destination, check_targets, destination_of, format_for
 from compressor.humanize import human_format
-from compressor.inputs import Replayable
-from compressor.settings import Access, Report, Settings
+from compressor.settings import Report, Settings
+from compressor.sniff import FORMAT_SUFFIXES, format_named
 
-CHUNK_BYTES = 1 << 18
 DEFAULTS = Settings()
-
-Service = tuple[str, Access]  # address and credentials
 
 
 def compress(
-    source: opt.In,
-    out: opt.Out = None,
+    sources: of.Sources,
+    recursive: of.Recursive = False,
+    out: of.Out = None,
+    output_dir: of.OutputDir = None,
+    suffix: of.NameSuffix = None,
+    in_place: of.ReplaceSource = False,
+    keep_original: of.KeepOriginal = False,
+    preserve_times: of.PreserveTimes = False,
+    force: opt.Force = False,
+    dry_run: of.WriteNothing = False,
     quality: opt.Quality = DEFAULTS.quality,
     target_score: opt.TargetScore = DEFAULTS.target_score,
     max_bytes: opt.MaxBytes = DEFAULTS.max_bytes,
@@ -51,197 +69,168 @@ def compress(
     min_saving: opt.MinSaving = DEFAULTS.min_saving,
     delivery: opt.DeliveryOption = DEFAULTS.delivery,
     archive: opt.Archive = DEFAULTS.archive,
+    jobs: of.Jobs = None,
+    memory_budget: of.ImagesMemory = None,
     server: opt.ServerOption = None,
     tls_ca: opt.TlsCa = None,
     tls_cert: opt.TlsCert = None,
     tls_key: opt.TlsKey = None,
     token_file: opt.ClientTokenFile = None,
-    force: opt.Force = False,
-    json: opt.Json = False,
+    quiet: of.Quiet = False,
+    verbose: of.Verbose = False,
+    json: of.JsonReports = False,
 ) -> None:
-    """Make an image smaller.
+    """Make images smaller.
 
-    The input is never modified. The result gets its name only when it is complete.
+    No input is changed without --in-place. A result gets its name only when it is complete, and is never larger than
+    its input unless another format is requested.
     """
+    options = dict(locals())
     with one_line_errors():
-        settings = Settings(
-            quality=quality,
-            target_score=target_score,
-            max_bytes=max_bytes,
-            png_colors=png_colors,
-            score=score,
-            lossless=lossless,
-            effort=effort,
-            format=format,
-            delivery=delivery,
-            subsampling=subsampling,
-            metadata=metadata,
-            content_credentials=content_credentials,
-            min_saving=min_saving,
-            background=opt.color(background),
-            accept=accept,
-            archive=archive,
+        settings = requested_settings(options)
+        names = ("out", "output_dir", "suffix", "in_place", "keep_original", "force")
+        destination = destination_of(sources, **{name: options[name] for name in names})
+        check_options(options, settings, destination)
+        found = list_images(
+            sources, recursive=recursive, is_earlier=destination.is_earlier, left_out=destination.folder
         )
-        out = output_of(source, out, json)
-        if server is None:
-            importlib.import_module(
-                "compressor.pipeline"
-            )  # loads the kernels, which is not counted as time for the image
-        start = time.perf_counter()
-        service = None if server is None else (server, opt.access(tls_ca, tls_cert, tls_key, token_file))
-        report, name = compress_file(source, out, settings, service, force)
-        show_result(report, (source, name), settings, time.perf_counter() - start, json)
+        if found.files and destination.out is not None:
+            settings = dataclasses.replace(
+                settings, format=format_for(destination.out, settings, found.files[0].format)
+            )
+        check_targets(found.files, destination, settings)
+    if len(sources) > 1 or os.path.isdir(sources[0]):
+        with one_line_errors():
+            compress_all(found, options, settings, destination)
+    else:
+        with one_line_errors("" if sources[0] == STANDARD else sources[0]):
+            compress_single(found.files[0], options, settings, destination)
 
 
-def output_of(source: str, out: str | None, json: bool) -> str | None:
-    """Return where the result goes: to standard output if the input is standard input. Raise UsageError if it can't."""
-    if source == STANDARD and out is None:
-        out = STANDARD
-    if out == STANDARD and json:
+def requested_settings(options: Mapping[str, Any]) -> Settings:
+    """Return the settings: lossless in place, unless a setting of lossy compression is given."""
+    given = {field.name: options[field.name] for field in dataclasses.fields(Settings)}
+    given["background"] = opt.color(options["background"])
+    given["lossless"] |= options["in_place"] and opt.is_lossless_in_place(options)
+    return Settings(**given)
+
+
+def check_options(options: Mapping[str, Any], settings: Settings, destination: Destination) -> None:
+    """Raise UsageError for options that contradict each other."""
+    if options["quiet"] and options["verbose"]:
+        raise UsageError("--quiet and --verbose contradict each other")
+    if options["jobs"] is not None and not 1 <= options["jobs"] <= JOBS_MAX:
+        raise UsageError(f"--jobs is {options['jobs']}, must be from 1 to {JOBS_MAX}")
+    if destination.in_place and settings.archive:
+        raise UsageError(
+            "--in-place and --archive contradict each other: an archive has another name; use --output-dir"
+        )
+    if destination.in_place and settings.format != DEFAULTS.format:
+        raise UsageError("--in-place and --format contradict each other: a name has the suffix of its format")
+    if destination.out == STANDARD and options["json"]:
         raise UsageError("--json and the image can't both go to standard output; give -o FILE")
-    if out == STANDARD and sys.stdout.isatty():
+    if destination.out == STANDARD and not options["dry_run"] and output.is_terminal():
         raise UsageError("standard output is a terminal; give -o FILE")
-    return out
 
 
-def compress_file(
-    source: str, out: str | None, settings: Settings, service: Service | None, force: bool
-) -> tuple[Report, str]:
-    """Compress to the target that `out` means. Return the report, and the name of what was written."""
+def compression_of(options: Mapping[str, Any], settings: Settings) -> Compression:
+    """Return what compresses: this process, or a service."""
+    service: Service | None = None
+    if options["server"] is not None:
+        access = opt.access(**{name: options[name] for name in ("tls_ca", "tls_cert", "tls_key", "token_file")})
+        service = options["server"], access
+    return Compression(settings, service, options["memory_budget"] or default_memory_budget())
+
+
+def result_file(
+    file: ImageFile, destination: Destination, settings: Settings, options: Mapping[str, Any]
+) -> ResultFile:
+    """Return where the result of an image goes."""
 
     def target(report: Report | None) -> Path:
-        return output.target(source, out, settings.format if report is None else report.format)
+        return destination.target(file, settings.format if report is None else report.format)
 
-    return write_result(source, out, lambda chunks: stream_of(chunks, settings, service), target, force)
-
-
-def write_result(
-    source: str,
-    out: str | None,
-    open_stream: Callable[[Iterable[bytes]], AbstractContextManager[Any]],
-    target: Callable[[Report | None], Path],
-    force: bool,
-) -> tuple[Report, str]:
-    """Write the output of a stream to its target. Return its report, and the name of what was written.
-
-    target  return the path of the result, from its report, or from None while there is none
-    """
-    streamed = out if output.is_stream(out) else None
-    if streamed is None:
-        output.check_target(source, target(None), force)
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(opened(source))
-        bar = stack.enter_context(output.Bar("stdin" if source == STANDARD else Path(source).name, size_of(file)))
-        stream = stack.enter_context(open_stream(watched_chunks(file, bar)))
-        if streamed is not None:
-            output.write_stream(stream, streamed)
-            return stream.report, streamed
-        result = stack.enter_context(AtomicFile(temporary_name(target(None).parent), mode_of(file)))
-        stack.enter_context(CleanUpOnSignal(result.discard))
-        writer = result.open()
-        for chunk in stream:
-            writer.write(chunk)
-        path = target(stream.report)
-        output.check_target(source, path, force)
-        result.publish(path)
-        return stream.report, out if out is not None and Path(out) == path else os.path.relpath(path)
-
-
-@contextlib.contextmanager
-def stream_of(chunks: Iterable[bytes], settings: Settings, service: Service | None) -> Iterator[Any]:
-    """Yield an iterator of output chunks with a `.report` after the last one, from this process or a service."""
-    if service is None:
-        from compressor import pipeline
-
-        with pipeline.stream(chunks, settings) as stream:
-            yield stream
+    wanted: NewFile | Replacement
+    if destination.in_place:
+        wanted = Replacement(target(None), destination.keep_original, options["preserve_times"])
     else:
-        from compressor.client import connect
-
-        with connect(*service) as client, client.stream(chunks, settings) as stream:
-            yield stream
+        wanted = NewFile(file.name, target, destination.force, options["preserve_times"])
+    return Unwritten(wanted) if options["dry_run"] else wanted
 
 
-def show_result(report: Report, names: tuple[str, str], settings: Settings, seconds: float, json: bool) -> None:
+def compress_single(file: ImageFile, options: Mapping[str, Any], settings: Settings, destination: Destination) -> None:
+    """Compress the only image, and print its report."""
+    with (
+        compression_of(options, settings) as compression,
+        output.Bar("stdin" if file.name == STANDARD else Path(file.name).name, file.size or None) as bar,
+    ):
+        start = time.perf_counter()
+        out = destination.out
+        if out is not None and output.is_stream(out) and not options["dry_run"]:
+            report = write_stream(file.name, compression.stream, out, bar.watch)
+            written, target = Written(report, Path(out)), out
+        else:
+            result = result_file(file, destination, settings, options)
+            written = write_result(file.name, compression.stream, result, bar.watch)
+            target = out if out is not None and Path(out) == written.path else output.shown_path(written.path)
+        seconds = time.perf_counter() - start
+    if options["json"]:
+        from compressor.cli.many_output import json_line
+
+        typer.echo(json_line(CompressedImage(file, written, None, seconds)))
+    elif not options["quiet"]:
+        show_result(written, (file.name, target), settings, seconds, options["verbose"])
+
+
+def show_result(written: Written, names: tuple[str, str], settings: Settings, seconds: float, verbose: bool) -> None:
     """Print the report, to standard error if the image went to standard output."""
-    report = with_footprint(report)
-    if json:
-        typer.echo(output.record_as_json(report))
-        return
     from rich.console import Console
 
+    report = written.report
     console = output.error_console() if names[1] == STANDARD else Console(highlight=False)
-    output.print_report(console, names, report, settings, seconds)
-    suffixes = {suffix: format for format, suffixes in output.SUFFIXES.items() for suffix in suffixes}
-    expected = suffixes.get(Path(names[1]).suffix.lower(), report.format)
-    if expected != report.format:
-        text = f"{names[1]} holds {human_format(report.format)}; --format {expected} converts it"
+    output.print_report(console, names, report, settings, seconds, remark=written.remark, verbose=verbose)
+    named = format_named(Path(names[1]).suffix)
+    if named in FORMAT_SUFFIXES and named != report.format:
+        text = f"{names[1]} holds {human_format(report.format)}"
         output.error_console().print(f"  [yellow]note[/]  {text}", soft_wrap=True)
 
 
-def with_footprint(report: Report) -> Report:
-    """Return a report with an estimate of what the work used. A service has made its own."""
-    if report.footprint is not None:
-        return report
-    from compressor.footprint import Basis
+def compress_all(found: FoundImages, options: Mapping[str, Any], settings: Settings, destination: Destination) -> None:
+    """Compress several images, print a line for each and a summary, and exit with 1 if one of them failed."""
+    from compressor.cli import many_output as many
 
-    footprint = Basis().footprint_of(report.cpu_seconds, report.memory_byte_seconds)
-    return dataclasses.replace(report, footprint=footprint)
+    total, start = many.Sum(), time.perf_counter()
+    jobs = min(options["jobs"] or default_jobs(), max(1, len(found.files)))
+    for failure in found.failures:
+        typer.echo(f"compressor: {failure.filename}: {failure.strerror}", err=True)
+    with (
+        compression_of(options, settings) as compression,
+        many.FilesBar(len(found.files), sum(file.size for file in found.files)) as bar,
+    ):
 
+        def work(file: ImageFile) -> Written:
+            watch: Watch = lambda chunks: bar.watch_file(file.name, chunks)  # noqa: E731
+            result = result_file(file, destination, settings, options)
+            return write_result(file.name, compression.stream, result, watch)
 
-@contextlib.contextmanager
-def opened(source: str) -> Iterator[BufferedIOBase]:
-    if source == STANDARD:
-        yield cast(BufferedIOBase, sys.stdin.buffer)
-    else:
-        with open(source, "rb") as file:
-            yield file
-
-
-def watched_chunks(file: BufferedIOBase, bar: output.Bar) -> Iterable[bytes]:
-    """Return the bytes of the input. Those of a regular file are replayable, if a connection is lost."""
-    with contextlib.suppress(OSError, ValueError):
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            start = file.tell()
-            return Replayable(lambda: bar.watch(chunks_from(file.fileno(), start)))
-    return bar.watch(chunks_of(file))
-
-
-def chunks_from(descriptor: int, start: int) -> Iterator[bytes]:
-    """Yield the bytes of a regular file from an offset on."""
-    while chunk := os.pread(descriptor, CHUNK_BYTES, start):
-        start += len(chunk)
-        yield chunk
-
-
-def chunks_of(file: BufferedIOBase) -> Iterator[bytes]:
-    """Yield bytes as soon as they are available: a pipe may be slow."""
-    while chunk := file.read1(CHUNK_BYTES):
-        yield chunk
-
-
-def size_of(file: BufferedIOBase) -> int | None:
-    """Return the bytes in a file; None for a pipe."""
-    with contextlib.suppress(OSError, ValueError):
-        return os.fstat(file.fileno()).st_size or None
-    return None
-
-
-def mode_of(file: BufferedIOBase) -> int:
-    """Return the permissions of the result: those of its source, to which the umask applies."""
-    with contextlib.suppress(OSError, ValueError):
-        if size_of(file) is not None:
-            return os.fstat(file.fileno()).st_mode & 0o666
-    return 0o666
+        for image in compress_many(found.files, work, jobs):
+            total.add(image)
+            bar.end_file()
+            many.print_line(bar, image, options)
+    if not options["json"] and not options["quiet"]:
+        many.print_sum(total, found.skipped, time.perf_counter() - start, jobs, options["dry_run"])
+    if total.failed or found.failures:
+        raise typer.Exit(1)
 
 
 def inspect(source: opt.In, json: opt.Json = False) -> None:
     """Show what an image is, from its header."""
-    with one_line_errors():
+    with one_line_errors("" if source == STANDARD else source):
         from compressor import pipeline
 
         with opened(source) as file:
-            bytes_in = size_of(file)
+            state = state_of(file)
+            bytes_in = state.st_size or None if state is not None else None
             found = pipeline.inspect(chunks_of(file), Settings())
         if json:
             typer.echo(output.record_as_json(found))

@@ -14,8 +14,11 @@ ARGUMENTS = ("src", "dst", "name")  # settings that are positional arguments
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Report an error as a line on standard error and an exit code. COMPRESSOR_DEBUG=1 shows the traceback."""
+def one_line_errors(name: str = "") -> Iterator[None]:
+    """Report an error as a line on standard error and an exit code. COMPRESSOR_DEBUG=1 shows the traceback.
+
+    name  of the file that is worked on, which the line begins with
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -31,19 +34,25 @@ def one_line_errors() -> Iterator[None]:
             import traceback
 
             traceback.print_exc()
-        typer.echo(f"compressor: {in_one_line(error)}", err=True)
+        typer.echo(f"compressor: {in_one_line(error, name)}", err=True)
         raise typer.Exit(2 if isinstance(error, UsageError | SettingsError) else 1) from None
 
 
-def in_one_line(error: Exception) -> str:
-    """Return the line for an error. Ours are complete; others, bugs or from the system, get the name of their class."""
+def in_one_line(error: Exception, name: str = "") -> str:
+    """Return the line for an error. Ours are complete; others, bugs or from the system, get the name of their class.
+
+    name  of the file that the error is about; not added to wrong usage, or where the error names a file
+    """
     if isinstance(error, SettingsError):
-        name = error.field.upper() if error.field in ARGUMENTS else f"--{error.field.replace('_', '-')}"
-        return f"{name} {error.problem}"
-    if isinstance(error, CompressorError):
+        option = error.field.upper() if error.field in ARGUMENTS else f"--{error.field.replace('_', '-')}"
+        return f"{option} {error.problem}"
+    if isinstance(error, UsageError):
+        name, text = "", str(error)
+    elif isinstance(error, CompressorError):
         text = str(error)
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        name = "" if error.filename == name else name
     else:
         text = f"{type(error).__name__}: {error} (COMPRESSOR_DEBUG=1 shows where)"
-    return " ".join(text.split())
+    return " ".join(f"{name}: {text}".split() if name else text.split())

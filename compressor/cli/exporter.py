@@ -55,10 +55,10 @@ def exporter(
     max_credit_days: MaxCreditDays = 365.0,
     metrics_address: ExporterAddress = "127.0.0.1:9465",
 ) -> None:
-    """Export metrics of what batch runs save over time, until SIGTERM or Ctrl-C.
+    """Export metrics of what batch runs save over time.
 
     A batch run ends, but its savings continue for as long as the results are stored. They are counted here, across
-    restarts, and exposed at /metrics. They are estimates with a range, not offsets.
+    restarts, and exposed at /metrics, until SIGTERM or Ctrl-C. They are estimates with a range, not offsets.
     """
     with one_line_errors():
         import logging

@@ -90,10 +90,10 @@ def footprint(
     profile: ProfileOption = "conservative",
     json: Json = False,
 ) -> None:
-    """Estimate the energy and CO2e that saved bytes avoid, less what saving them took.
+    """Estimate the energy and CO2e that saved bytes avoid.
 
-    Every step is shown. Without --region or --grid there are joules but no grams. The result is an estimate with a
-    range, which may be negative. It is not an offset.
+    What saving them took is subtracted. Every step is shown. Without --region or --grid there are joules but no grams.
+    The result is an estimate with a range, which may be negative. It is not an offset.
     """
     options = dict(locals())
     with one_line_errors():

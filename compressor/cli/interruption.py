@@ -4,6 +4,7 @@ It raises no exception: in the middle of an import, a callback or a finalizer, t
 lost. This module imports no other file, since signals are not handled until it is loaded.
 """
 
+import _thread
 import os
 
 TYPE_CHECKING = False
@@ -11,12 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIGINT = 2
+CREATING_SECONDS = 0.5  # the longest wait for a thread that is creating a file; the main one can't go on meanwhile
+creating = _thread.allocate_lock()  # held while a file is created that a clean-up removes
 _cleanups: "list[Callable[[], object]]" = []  # called before the process ends
 
 
 def leave(number: int, frame: object = None) -> None:
     """Run the clean-ups, print a line for Ctrl-C, and exit with 128 plus the number of the signal."""
-    for clean_up in reversed(_cleanups):
+    creating.acquire(timeout=CREATING_SECONDS)  # for good: no thread creates a file after the clean-ups
+    for clean_up in _cleanups[::-1]:
         try:  # noqa: SIM105 - contextlib may be half imported
             clean_up()
         except Exception:

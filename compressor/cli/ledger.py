@@ -88,7 +88,10 @@ def keys_of(include: list[str] | None, exclude: list[str] | None) -> "Filters | 
 
 @ledger.command()
 def failures(path: LedgerFile, json: JsonLines = False) -> None:
-    """List every object that failed, with the reason, and whether an earlier run has reported it already."""
+    """List every object that failed, with the reason.
+
+    "known" marks those that an earlier run has reported already.
+    """
     with one_line_errors():
         from compressor.humanize import printable
         from compressor.ledger.queries import failures_in

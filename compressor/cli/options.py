@@ -112,6 +112,18 @@ def configuration(
     }
 
 
+LOSSY = ("quality", "target_score", "max_bytes")
+
+
+def is_lossless_in_place(options: Mapping[str, Any]) -> bool:
+    """Return whether images are compressed losslessly in place: unless one of LOSSY is given. Raise UsageError for
+    --png-colors alone: it would decide about JPEG, too."""
+    is_lossy = any(options[name] is not None for name in LOSSY)
+    if options["png_colors"] is not None and not is_lossy:
+        raise UsageError("--png-colors in place needs --quality, --target-score or --max-bytes for what is no PNG")
+    return not is_lossy
+
+
 def option(name: str, help: str, **more: Any) -> Any:
     """Return an option with one name everywhere: `--min-saving`, COMPRESSOR_MIN_SAVING, min_saving in the file."""
     flag = f"--{name.replace('_', '-')}"
@@ -121,16 +133,6 @@ def option(name: str, help: str, **more: Any) -> Any:
 # --- of `compress` ------------------------------------------------------------------------------------------------
 
 In = Annotated[str, typer.Argument(metavar="IN", help="An image, or - for standard input.", show_default=False)]
-Out = Annotated[
-    str | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="OUT",
-        help="A file, a folder, or - for standard output. Default: NAME.compressed.SUFFIX next to the input.",
-        show_default=False,
-    ),
-]
 UnarchiveOut = Annotated[
     str | None,
     typer.Option(

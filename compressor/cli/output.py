@@ -1,6 +1,6 @@
 """The command line's output: where results go, tables, bars and lines for people."""
 
-import contextlib
+import dataclasses
 import json
 import os
 import stat
@@ -31,6 +31,7 @@ PATH_TITLES = {
     CodingPath.COEFFICIENTS: "requantized, without decoding to pixels",
     CodingPath.PIXELS: "decoded to pixels",
 }
+COLORS = {Outcome.COMPRESSED: "green", Outcome.UNCHANGED: "yellow", Outcome.LARGER: "red"}
 PROGRESS_AFTER_SECONDS = 1.0
 
 
@@ -42,22 +43,6 @@ def with_suffix_of(name: str, format: str) -> str:
     suffixes = SUFFIXES.get(format, ())
     path = Path(name)
     return name if not suffixes or path.suffix.lower() in suffixes else path.stem + suffixes[0]
-
-
-def target(source: str, out: str | None, format: str) -> Path:
-    """Return the path of the result.
-
-    out     None: next to the source, as NAME.compressed.SUFFIX; a folder: in it, by the source's name; else that file
-    format  of the result; "keep" and "auto" while it is not known
-    """
-    if out is not None and not Path(out).is_dir():
-        return Path(os.path.realpath(out))  # the target of a link is replaced, not the link
-    if source == STANDARD:
-        raise UsageError(f"{out} is a folder; an image from standard input needs a file name")
-    name = with_suffix_of(Path(source).name, format)
-    if out is not None:
-        return Path(out) / name
-    return Path(source).with_name(f"{Path(name).stem}.compressed{Path(name).suffix}")
 
 
 def unarchived_target(source: str, out: str | None) -> Path:
@@ -78,18 +63,15 @@ def check_target(source: str, path: Path, force: bool) -> None:
     if not path.exists():
         return
     if source != STANDARD and Path(source).exists() and path.samefile(source):
-        raise UsageError(f"{path} is the input, which is never modified; give another -o")
+        raise UsageError(f"{path} is the input, which is never modified; give the result another name")
     if path.is_file() and not force:
         raise UsageError(f"{path} exists; --force overwrites it")
 
 
-def write_stream(chunks: Iterable[bytes], out: str) -> None:
-    """Write to standard output, a device or a pipe."""
-    with contextlib.ExitStack() as stack:
-        file = sys.stdout.buffer if out == STANDARD else stack.enter_context(open(out, "wb"))
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
+def shown_path(path: Path) -> str:
+    """Return a path as people expect it: relative if it is in the working directory or below it."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") and path.is_absolute() else relative
 
 
 def is_stream(out: str | None) -> bool:
@@ -127,12 +109,14 @@ class Bar:
                 return
             self._progress = Progress(
                 SpinnerColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 DownloadColumn(),
                 TimeElapsedColumn(),
                 console=error_console(),
                 transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._task = self._progress.add_task(self._name, total=self._total_bytes, completed=self._bytes)
             self._progress.start()
@@ -141,10 +125,21 @@ class Bar:
         """Yield the chunks, and show how many bytes have been read. Begins again if the input is read again."""
         self._bytes = 0
         for chunk in chunks:
-            self._bytes += len(chunk)
-            if self._progress is not None:
-                self._progress.update(self._task, completed=self._bytes)
+            self._advance(len(chunk))
             yield chunk
+
+    def _advance(self, count: int) -> None:
+        """Show `count` more bytes as read."""
+        with self._lock:
+            self._bytes += count
+        if self._progress is not None:
+            self._progress.update(self._task, completed=self._bytes)
+
+    def _show(self, name: str) -> None:
+        """Show another name."""
+        self._name = name
+        if self._progress is not None:
+            self._progress.update(self._task, description=name)
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -161,6 +156,11 @@ class Bar:
                 self._progress.stop()
 
 
+def is_terminal() -> bool:
+    """Return whether standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
 # --- reports ------------------------------------------------------------------------------------------------------
 
 
@@ -168,6 +168,16 @@ def error_console() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def with_footprint(report: Report) -> Report:
+    """Return a report with an estimate of what the work used. A service has made its own."""
+    if report.footprint is not None:
+        return report
+    from compressor.footprint import Basis
+
+    footprint = Basis().footprint_of(report.cpu_seconds, report.memory_byte_seconds)
+    return dataclasses.replace(report, footprint=footprint)
 
 
 def record_as_json(record: Report | Source) -> str:
@@ -186,20 +196,31 @@ def facts(console: "Console", rows: Iterable[tuple[str, str, str]]) -> None:
 
 
 def print_report(
-    console: "Console", names: tuple[str, str], report: Report, settings: Settings, seconds: float
+    console: "Console",
+    names: tuple[str, str],
+    report: Report,
+    settings: Settings,
+    seconds: float,
+    *,
+    remark: str = "",
+    verbose: bool = False,
 ) -> None:
     """Print the outcome for an image.
 
-    names    of the input and of the output; "-" for the standard ones
+    names    of the input and of the output; "-" for the standard ones, and the same twice for one that stays in place
     seconds  wall-clock time, from the first byte read to the last one written
+    remark   what became of the result; "" for a new file
+    verbose  print `decisions`, too
     """
     from rich.markup import escape
 
-    color = {Outcome.COMPRESSED: "green", Outcome.UNCHANGED: "yellow", Outcome.LARGER: "red"}[report.outcome]
+    color = COLORS[report.outcome]
     reason = f": {report.reason}" if report.reason else ""
     outcome = "" if report.outcome is Outcome.COMPRESSED else f"  [{color}]{report.outcome.value}[/]{escape(reason)}"
+    outcome += f"  [dim]{escape(remark)}[/]" if remark else ""
     before, after = ("stdin" if names[0] == STANDARD else names[0], "stdout" if names[1] == STANDARD else names[1])
-    console.print(f"[bold]{escape(before)}[/] → [bold]{escape(after)}[/]{outcome}", soft_wrap=True)
+    arrow = "" if names[0] == names[1] != STANDARD else f" → [bold]{escape(after)}[/]"
+    console.print(f"[bold]{escape(before)}[/]{arrow}{outcome}", soft_wrap=True)
     megapixels = report.width * report.height / 1e6
     rows = [
         ("before", human_bytes(report.bytes_in), f"{human_format(report.source_format)}, {extent(report)}"),
@@ -213,12 +234,26 @@ def print_report(
         rows.append(("score", f"{report.score:.1f}", f"SSIMULACRA2{target}{encodings}"))
     if report.format_reason:
         rows.append(("format", human_format(report.format), report.format_reason))
+    rows += decisions(report)[1:] if verbose else []
     if report.footprint is not None:
         used = report.footprint.used_energy_joules
         rows.append(("used", human_range(used.low, used.high, ENERGY_UNITS), "estimated, not measured"))
     facts(console, rows)
     for notice in report.notices:
         console.print(f"  [yellow]note[/]  {escape(notice)}", soft_wrap=True)
+
+
+def decisions(report: Report) -> list[tuple[str, str, str]]:
+    """Return what was decided for an image, and what that took: rows of a name, a value and a remark."""
+    took = {name: seconds for name, seconds in report.stage_seconds.items() if seconds >= 0.005}
+    stages = ", ".join(f"{name} {human_seconds(seconds)}" for name, seconds in took.items())
+    encodings = "1 encoding" if report.encodings == 1 else f"{report.encodings} encodings"
+    return [
+        ("route", PATH_TITLES[report.path], report.format_reason),
+        ("tried", encodings, ""),
+        ("memory", human_bytes(report.reserved_bytes), "reserved, from the header"),
+        ("CPU", human_seconds(report.cpu_seconds), stages),
+    ]
 
 
 def print_unarchived(console: "Console", names: tuple[str, str], report: Report, seconds: float) -> None:

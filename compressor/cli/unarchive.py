@@ -4,15 +4,19 @@ import contextlib
 import importlib
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from compressor.cli import options as opt
 from compressor.cli import output
-from compressor.cli.compress import Service, output_of, with_footprint, write_result
 from compressor.cli.errors import one_line_errors
+from compressor.cli.one_image import Service, write_result, write_stream
+from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
+from compressor.cli.result_files import NewFile
 
 
 def unarchive(
@@ -30,20 +34,25 @@ def unarchive(
 
     An archive is a JPEG XL file that compress --archive, or another program, has made of a JPEG without loss.
     """
-    with one_line_errors():
-        out = output_of(source, out, json)
+    with one_line_errors("" if source == STANDARD else source):
+        out = STANDARD if source == STANDARD and out is None else out
+        if out == STANDARD and (json or output.is_terminal()):
+            raise UsageError("the image can't go to standard output with --json, or to a terminal; give -o FILE")
         if server is None:
             importlib.import_module("compressor.pipeline")
         start = time.perf_counter()
         service = None if server is None else (server, opt.access(tls_ca, tls_cert, tls_key, token_file))
-        report, name = write_result(
-            source,
-            out,
-            lambda chunks: unarchived_stream(chunks, service),
-            lambda _: output.unarchived_target(source, out),
-            force,
-        )
-        report = with_footprint(report)
+
+        def open_stream(chunks: Iterable[bytes]) -> AbstractContextManager[Any]:
+            return unarchived_stream(chunks, service)
+
+        with output.Bar("stdin" if source == STANDARD else Path(source).name, None) as bar:
+            if out is not None and output.is_stream(out):
+                report, name = write_stream(source, open_stream, out, bar.watch), out
+            else:
+                result = NewFile(source, lambda _: output.unarchived_target(source, out), force)
+                written = write_result(source, open_stream, result, bar.watch)
+                report, name = written.report, output.shown_path(written.path)
         if json:
             typer.echo(output.record_as_json(report))
             return

@@ -63,7 +63,7 @@ class FakePipeline(types.ModuleType):
         self.changes: dict[str, object] = {}
         self.streams: list[FakeStream] = []
 
-    def stream(self, chunks: Iterable[bytes], settings: Settings) -> FakeStream:
+    def stream(self, chunks: Iterable[bytes], settings: Settings, *, resources: object) -> FakeStream:
         self.streams.append(FakeStream(chunks, settings, self.changes))
         return self.streams[-1]
 

@@ -74,7 +74,7 @@ def test_an_archive_can_be_inspected(photo: Path) -> None:
 
 def test_errors_are_one_line(photo: Path) -> None:
     assert run("unarchive", "photo.jpg", "-o", "again.jpg", code=1)[1] == (
-        "compressor: JPEG: only an archive, which is a JPEG XL file, can be unarchived\n"
+        "compressor: photo.jpg: JPEG: only an archive, which is a JPEG XL file, can be unarchived\n"
     )
     assert run("unarchive", "-", "-o", ".", code=2)[1].endswith("from standard input needs a file name\n")
     error = run("compress", "--archive", "--quality", "80", "photo.jpg", code=2)[1]

@@ -8,7 +8,7 @@ import pytest
 
 from compressor.cli import app as cli
 from compressor.cli import output
-from compressor.cli.compress import watched_chunks
+from compressor.cli.one_image import watched_chunks
 from compressor.errors import FormatError
 from compressor.inputs import is_replayable
 from tests.cli.fakes import RUNNER, FakePipeline, names, run
@@ -19,7 +19,7 @@ def test_a_file_can_be_read_again_but_a_pipe_can_not(tmp_path: Path) -> None:
     content = bytes(range(256)) * 4000
     (tmp_path / "file").write_bytes(content)
     with (tmp_path / "file").open("rb") as file, output.Bar("file", None) as bar:
-        chunks = watched_chunks(file, bar)
+        chunks = watched_chunks(file, bar.watch)
         begun = iter(chunks)
         assert next(begun) == content[: 256 << 10]
         assert is_replayable(chunks)
@@ -30,7 +30,7 @@ def test_a_file_can_be_read_again_but_a_pipe_can_not(tmp_path: Path) -> None:
     os.write(writing, b"image")
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe, output.Bar("pipe", None) as bar:
-        chunks = watched_chunks(pipe, bar)
+        chunks = watched_chunks(pipe, bar.watch)
         assert not is_replayable(chunks)
         assert b"".join(chunks) == b"image"
 
@@ -127,7 +127,7 @@ def test_failure_in_the_middle_leaves_no_file(fake: FakePipeline) -> None:
 
     _, error = run("compress", "photo.jpg", code=1)
 
-    assert error == "compressor: JPEG: SOS at byte 1234: no EOI\n"
+    assert error == "compressor: photo.jpg: JPEG: SOS at byte 1234: no EOI\n"
     assert names() == ["photo.jpg"]
     assert fake.streams[0].closed
 

@@ -44,6 +44,17 @@ def test_the_report_for_people_shows_the_score_its_target_and_the_encodings(
     assert [words for words in hidden if words in text] == []
 
 
+def test_quiet_prints_nothing_and_verbose_what_was_decided(fake: FakePipeline) -> None:
+    fake.changes |= {"reserved_bytes": 9_500_000, "encodings": 3, "notices": ("a notice",)}
+
+    assert run("compress", "photo.jpg", "--quiet") == ("", "")
+    text = run("compress", "photo.jpg", "-v", "--force")[0]
+
+    for words in ("memory  9.50 MB", "tried   3 encodings", "decode 0.25 s, encode 0.50 s", "requantized"):
+        assert words in text
+    assert "--quiet and --verbose contradict each other" in run("compress", "photo.jpg", "-q", "-v", code=2)[1]
+
+
 def test_an_unchanged_result_is_reported_with_its_reason(fake: FakePipeline) -> None:
     fake.changes |= {"outcome": Outcome.UNCHANGED, "reason": "already small", "bytes_out": 1000}
 
@@ -54,9 +65,9 @@ def test_an_unchanged_result_is_reported_with_its_reason(fake: FakePipeline) -> 
 
 
 def test_a_misleading_file_name_is_noted(fake: FakePipeline) -> None:
-    _, error = run("compress", "photo.jpg", "-o", "out.png")
+    _, error = run("compress", "photo.jpg", "-o", "out.png", "--format", "auto")
 
-    assert "out.png holds JPEG; --format png converts it" in error
+    assert "note  out.png holds JPEG" in error
 
 
 def test_json_prints_only_the_report(fake: FakePipeline) -> None:
@@ -68,7 +79,8 @@ def test_json_prints_only_the_report(fake: FakePipeline) -> None:
     assert report["path"] == "coefficients"
     assert (report["bytes_in"], report["bytes_out"], report["saved"]) == (1000, 500, 0.5)
     assert report["cpu_seconds"] == 0.75
-    assert set(report) == set(Report.__slots__) | {"cpu_seconds", "saved"}
+    assert (report["source"], report["target"]) == ("photo.jpg", "photo.compressed.jpg")
+    assert set(report) == set(Report.__slots__) | {"cpu_seconds", "saved", "source", "target"}
 
 
 def test_inspect_gives_people_and_programs_the_same_facts(fake: FakePipeline) -> None:

@@ -37,7 +37,7 @@ def test_a_broken_image_is_one_line_with_place_and_offset(photo: Path) -> None:
 
     _, error = run("compress", "photo.jpg", code=1)
 
-    assert re.fullmatch(r"compressor: JPEG: \w+ at byte \d+: .+\n", error)
+    assert re.fullmatch(r"compressor: photo.jpg: JPEG: \w+ at byte \d+: .+\n", error)
     assert names() == ["photo.jpg"]
 
 
@@ -120,5 +120,5 @@ def test_a_full_disk_is_one_line_with_the_directory(
 
     _, error = run("compress", "photo.jpg", code=1)
 
-    assert re.fullmatch(r"compressor: the spool directory /\S+: No space left on device\n", error)
+    assert re.fullmatch(r"compressor: photo.jpg: the spool directory /\S+: No space left on device\n", error)
     assert names() == ["photo.jpg"]

@@ -148,14 +148,14 @@ def test_errors_of_several_lines_are_printed_in_one(fake: FakePipeline) -> None:
 
     _, error = run("compress", "photo.jpg", code=1)
 
-    assert error == "compressor: RuntimeError: first second (COMPRESSOR_DEBUG=1 shows where)\n"
+    assert error == "compressor: photo.jpg: RuntimeError: first second (COMPRESSOR_DEBUG=1 shows where)\n"
     assert "Traceback" in run("compress", "photo.jpg", code=1, env={"COMPRESSOR_DEBUG": "1"})[1]
 
 
 def test_busy_is_a_failure(fake: FakePipeline) -> None:
     fake.changes["raises"] = BusyError("no room", 1.5)
 
-    assert run("compress", "photo.jpg", code=1)[1] == "compressor: no room\n"
+    assert run("compress", "photo.jpg", code=1)[1] == "compressor: photo.jpg: no room\n"
 
 
 @pytest.mark.parametrize(

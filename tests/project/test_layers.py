@@ -34,6 +34,7 @@ LAYERS = (
     {"service", "batch"},
     {"exporter"},
     {"cli"},
+    {"__main__"},
 )
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}
 
