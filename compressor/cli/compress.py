@@ -152,7 +152,7 @@ def result_file(
 
     wanted: NewFile | Replacement
     if destination.in_place:
-        wanted = Replacement(target(None), destination.keep_original, options["preserve_times"])
+        wanted = Replacement(file.name, destination.keep_original, options["preserve_times"])
     else:
         wanted = NewFile(file.name, target, destination.force, options["preserve_times"])
     return Unwritten(wanted) if options["dry_run"] else wanted
@@ -172,7 +172,7 @@ def compress_single(file: ImageFile, options: Mapping[str, Any], settings: Setti
         else:
             result = result_file(file, destination, settings, options)
             written = write_result(file.name, compression.stream, result, bar.watch)
-            target = out if out is not None and Path(out) == written.path else output.shown_path(written.path)
+            target = out if out is not None and Path(out) == written.path else written.name(file.name)
         seconds = time.perf_counter() - start
     if options["json"]:
         from compressor.cli.many_output import json_line
@@ -201,8 +201,6 @@ def compress_all(found: FoundImages, options: Mapping[str, Any], settings: Setti
 
     total, start = many.Sum(), time.perf_counter()
     jobs = min(options["jobs"] or default_jobs(), max(1, len(found.files)))
-    for failure in found.failures:
-        typer.echo(f"compressor: {failure.filename}: {failure.strerror}", err=True)
     with (
         compression_of(options, settings) as compression,
         many.FilesBar(len(found.files), sum(file.size for file in found.files)) as bar,
@@ -213,6 +211,9 @@ def compress_all(found: FoundImages, options: Mapping[str, Any], settings: Setti
             result = result_file(file, destination, settings, options)
             return write_result(file.name, compression.stream, result, watch)
 
+        for failure in found.failures:
+            unread = ImageFile(str(failure.filename), "", "unknown", 0)
+            many.print_line(bar, CompressedImage(unread, None, failure, 0.0), options)
         for image in compress_many(found.files, work, jobs):
             total.add(image)
             bar.end_file()

@@ -1,4 +1,8 @@
-"""The options of `compressor compress` that say which files it takes and where their results go."""
+"""The options of `compressor compress` that say which files it takes and where their results go.
+
+Those that decide what is written are given on the command line only: `in_place = true` in a configuration file is meant
+for a batch run, and must not make `compress` replace files.
+"""
 
 from typing import Annotated
 
@@ -28,31 +32,33 @@ Out = Annotated[
 ]
 OutputDir = Annotated[
     str | None,
-    option(
-        "output_dir",
-        "Folder of the results, made if it is missing; the folders below a folder IN are made in it.",
+    typer.Option(
+        "--output-dir",
+        help="Folder of the results, made if it is missing; the folders below a folder IN are made in it.",
         metavar="DIR",
         show_default=False,
     ),
 ]
 NameSuffix = Annotated[
     str | None,
-    option(
-        "suffix",
-        "What the name of a result gets before its .jpg.",
+    typer.Option(
+        "--suffix",
+        help="What the name of a result gets before its .jpg.",
         metavar="TEXT",
         show_default=".compressed; none with --output-dir",
     ),
 ]
 ReplaceSource = Annotated[
     bool,
-    option(
-        "in_place",
-        "Replace each image by its result if that is smaller; losslessly, unless --quality, --target-score or "
+    typer.Option(
+        "--in-place",
+        help="Replace each image by its result if that is smaller; losslessly, unless --quality, --target-score or "
         "--max-bytes is given.",
     ),
 ]
-KeepOriginal = Annotated[bool, option("keep_original", "With --in-place: keep what is replaced, as NAME.orig.SUFFIX.")]
+KeepOriginal = Annotated[
+    bool, typer.Option("--keep-original", help="With --in-place: keep what is replaced, as NAME.orig.SUFFIX.")
+]
 PreserveTimes = Annotated[
     bool,
     typer.Option(
@@ -60,7 +66,9 @@ PreserveTimes = Annotated[
         help="Give results the modification times of their inputs.",
     ),
 ]  # fmt: skip
-WriteNothing = Annotated[bool, option("dry_run", "Compress, and show what would be saved, but write nothing.")]
+WriteNothing = Annotated[
+    bool, typer.Option("--dry-run", help="Compress, and show what would be saved, but write nothing.")
+]
 Jobs = Annotated[
     int | None,
     option("jobs", "Images that are compressed at once.", metavar="N", show_default="the number of cores"),

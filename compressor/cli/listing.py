@@ -1,12 +1,12 @@
 """The images that the arguments of `compressor compress` name: files, and what is found in folders."""
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from compressor.cli.options import UsageError
-from compressor.cli.output import STANDARD
 from compressor.sniff import PREFIX, sniff
 
 HIDDEN, LINK, EARLIER, OTHER, SPECIAL = "hidden", "linked", "from an earlier run", "not an image", "not a file"
@@ -70,21 +70,17 @@ def list_images(
 
 
 def image_at(name: str, below: str | None = None) -> ImageFile:
-    """Return the file of this name, which may be "-"."""
+    """Return the file of this name, which may be "-". A pipe is not opened: what is read from it would be lost."""
     format, size = "unknown", 0
-    if name != STANDARD:
-        try:
-            with open(name, "rb", opener=_open_without_waiting) as file:
-                size = os.fstat(file.fileno()).st_size
-                format = sniff(file.read(PREFIX) if size else b"")
-        except OSError:
-            pass  # is reported when it is its turn
+    try:
+        state = os.stat(name)
+        if stat.S_ISREG(state.st_mode):
+            size = state.st_size
+            with open(name, "rb") as file:
+                format = sniff(file.read(PREFIX))
+    except OSError:
+        pass  # is reported when it is its turn
     return ImageFile(name, os.path.basename(name) if below is None else below, format, size)
-
-
-def _open_without_waiting(name: str, flags: int) -> int:
-    """Open a file, also a named pipe that nobody writes to."""
-    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _images_in(

@@ -80,20 +80,20 @@ class FilesBar(output.Bar):
 
         return Console(highlight=False)
 
-    def print_error(self, line: str) -> None:
-        """Print a line on standard error, above the bar."""
-        if self._progress is not None:
+    def print(self, line: str, *, error: bool = False) -> None:
+        """Print a line as it is on standard output or standard error, above the bar if that is there."""
+        if self._progress is not None and (error or sys.stdout.isatty()):
             self._progress.console.print(line, markup=False, soft_wrap=True)
         else:
-            typer.echo(line, err=True)
+            typer.echo(line, err=error)
 
 
 def print_line(bar: FilesBar, image: CompressedImage, options: Mapping[str, Any]) -> None:
     """Print what became of an image: on standard error if it failed."""
     if options["json"]:
-        typer.echo(json_line(image))
+        bar.print(json_line(image))
     if image.error is not None:
-        bar.print_error(f"compressor: {in_one_line(image.error, image.file.name)}")
+        bar.print(f"compressor: {in_one_line(image.error, image.file.name)}", error=True)
     elif not options["json"] and not options["quiet"]:
         print_image(bar.console(), image, options["verbose"])
 
@@ -103,13 +103,9 @@ def print_image(console: "Console", image: CompressedImage, verbose: bool) -> No
     from rich.markup import escape
 
     assert image.written is not None
-    report, remark = image.written.report, image.written.remark
-    target = output.shown_path(image.written.path)
-    name = (
-        image.file.name
-        if remark.startswith("replaced") or target == image.file.name
-        else f"{image.file.name} → {target}"
-    )
+    report = image.written.report
+    target = image.written.name(image.file.name)
+    name = image.file.name if image.written.path is None else f"{image.file.name} → {target}"
     color = output.COLORS[report.outcome]
     sizes = f"{human_bytes(report.bytes_in):>8} → {human_bytes(report.bytes_out):>8}"
     words = "" if report.outcome is Outcome.COMPRESSED else f"  [{color}]{report.outcome.value}[/]"
@@ -127,7 +123,7 @@ def json_line(image: CompressedImage) -> str:
     if image.written is None:
         assert image.error is not None
         return json.dumps({"source": image.file.name, "target": None, "error": in_one_line(image.error)})
-    names = {"source": image.file.name, "target": output.shown_path(image.written.path)}
+    names = {"source": image.file.name, "target": image.written.name(image.file.name)}
     return json.dumps(names | json_fields(image.written.report))
 
 

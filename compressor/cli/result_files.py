@@ -20,13 +20,17 @@ class Written:
     """A result, and what became of it.
 
     report  with the bytes of the file that is there now
-    path    of that file, which for a dry run may not be there
+    path    of that file, which for a dry run may not be there; None: that of the source
     remark  for people: "replaced", "dry run"; "" for a new file, and for a source that stays as it is
     """
 
     report: Report
-    path: Path
+    path: Path | None
     remark: str = ""
+
+    def name(self, source: str) -> str:
+        """Return the name of that file, for people."""
+        return source if self.path is None else output.shown_path(self.path)
 
 
 class ResultFile(Protocol):
@@ -82,20 +86,26 @@ class Replacement:
     """A file that replaces its source, if it is smaller and has the same format. It gets the source's mode, owner and
     extended attributes.
 
-    path           of the source, without links
+    source         the name of the input; of a link, its target is replaced
     keep_original  the source stays, as `original_path`
     """
 
-    path: Path
+    source: str
     keep_original: bool
     preserve_times: bool
+
+    @property
+    def path(self) -> Path:
+        """Return the path of the source without links."""
+        return Path(os.path.realpath(self.source))
 
     @property
     def folder(self) -> Path:
         return self.path.parent
 
     def check(self) -> None:
-        """Nothing is known before the work."""
+        if not stat.S_ISREG(os.stat(self.source).st_mode):
+            raise CompressorError("is no regular file, and can't be replaced")
 
     def finish(self, report: Report, temporary: AtomicFile | None, source: os.stat_result | None) -> Written:
         assert temporary is not None and source is not None
@@ -122,9 +132,9 @@ class Replacement:
             kept = dataclasses.replace(
                 report, outcome=Outcome.UNCHANGED, reason=reason, bytes_out=report.bytes_in, format=report.source_format
             )
-            return Written(kept, self.path)
+            return Written(kept, None)
         original = f", original kept as {original_path(self.path).name}" if self.keep_original else ""
-        return Written(report, self.path, f"replaced{original}")
+        return Written(report, None, f"replaced{original}")
 
     def _objection_to(self, report: Report) -> str:
         """Return why the source is left as it is; "" if it is replaced."""

@@ -52,7 +52,7 @@ def unarchive(
             else:
                 result = NewFile(source, lambda _: output.unarchived_target(source, out), force)
                 written = write_result(source, open_stream, result, bar.watch)
-                report, name = written.report, output.shown_path(written.path)
+                report, name = written.report, written.name(source)
         if json:
             typer.echo(output.record_as_json(report))
             return

@@ -134,6 +134,27 @@ def test_a_file_that_changes_in_the_meantime_is_not_replaced(
     assert names() == ["photo.jpg"] and Path("photo.jpg").read_bytes() == b"newer"
 
 
+def test_what_is_no_file_is_not_replaced(fake: FakePipeline) -> None:
+    os.mkfifo("pipe.jpg")
+
+    _, error = run("compress", "pipe.jpg", "missing.jpg", "photo.jpg", "--in-place", code=1)
+
+    assert error.splitlines() == [
+        "compressor: pipe.jpg: is no regular file, and can't be replaced",
+        "compressor: missing.jpg: No such file or directory",
+    ]
+    assert Path("photo.jpg").stat().st_size == 500
+
+
+def test_only_the_command_line_makes_files_be_replaced(fake: FakePipeline) -> None:
+    Path("c.toml").write_text("in_place = true\ndry_run = true\n")
+
+    run("--config", "c.toml", "compress", "photo.jpg", env={"COMPRESSOR_IN_PLACE": "1", "COMPRESSOR_DRY_RUN": "1"})
+
+    assert Path("photo.jpg").stat().st_size == 1000
+    assert Path("photo.compressed.jpg").stat().st_size == 500
+
+
 def test_a_failure_leaves_the_source(fake: FakePipeline) -> None:
     write("a.jpg")
     fake.changes["raises"] = RuntimeError("broken")

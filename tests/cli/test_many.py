@@ -167,7 +167,7 @@ def test_the_bar_shows_names_and_totals_and_lines_are_above_it(monkeypatch: pyte
             time.sleep(0.01)
         bar.end_file()
         assert list(bar.watch_file("photo.jpg", [bytes(400), bytes(100)])) == [bytes(400), bytes(100)]
-        bar.print_error("compressor: [b].jpg: broken")
+        bar.print("compressor: [b].jpg: broken", error=True)
 
     assert "1/3  photo.jpg" in screen.getvalue() and "compressor: [b].jpg: broken" in screen.getvalue()
 

@@ -1,6 +1,7 @@
 """Names and formats of results, and what is refused before anything is written."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,15 @@ def test_a_file_that_is_named_is_taken_whatever_it_is(fake: FakePipeline) -> Non
 
     assert len(fake.streams) == 2  # the link and its target are one file
     assert {".hidden.compressed.jpg", "link.compressed.jpg"} <= set(names())
+
+
+def test_a_pipe_is_not_read_before_it_is_compressed(fake: FakePipeline) -> None:
+    os.mkfifo("pipe")
+    with ThreadPoolExecutor() as pool:
+        pool.submit(Path("pipe").write_bytes, JPEG)
+        run("compress", "pipe", "photo.jpg", "--output-dir", "out")
+
+    assert Path("out/pipe.jpg").read_bytes() == JPEG[::2]
 
 
 def test_a_folder_without_images_is_no_failure(fake: FakePipeline) -> None:
