@@ -35,7 +35,7 @@ from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
 from compressor.cli.result_files import NewFile, Replacement, ResultFile, Unwritten, Written
 from compressor.cli.targets import Destination, check_targets, destination_of, format_for
-from compressor.humanize import human_format
+from compressor.humanize import human_format, printable
 from compressor.settings import Report, Settings
 from compressor.sniff import FORMAT_SUFFIXES, format_named
 
@@ -162,7 +162,7 @@ def compress_single(file: ImageFile, options: Mapping[str, Any], settings: Setti
     """Compress the only image, and print its report."""
     with (
         compression_of(options, settings) as compression,
-        output.Bar("stdin" if file.name == STANDARD else Path(file.name).name, file.size or None) as bar,
+        output.Bar("stdin" if file.name == STANDARD else printable(Path(file.name).name), file.size or None) as bar,
     ):
         start = time.perf_counter()
         out = destination.out
@@ -191,7 +191,7 @@ def show_result(written: Written, names: tuple[str, str], settings: Settings, se
     output.print_report(console, names, report, settings, seconds, remark=written.remark, verbose=verbose)
     named = format_named(Path(names[1]).suffix)
     if named in FORMAT_SUFFIXES and named != report.format:
-        text = f"{names[1]} holds {human_format(report.format)}"
+        text = f"{printable(names[1])} holds {human_format(report.format)}"
         output.error_console().print(f"  [yellow]note[/]  {text}", soft_wrap=True)
 
 

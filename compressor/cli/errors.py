@@ -9,6 +9,7 @@ import typer
 
 from compressor.cli.options import UsageError
 from compressor.errors import CompressorError, SettingsError
+from compressor.humanize import printable
 
 ARGUMENTS = ("src", "dst", "name")  # settings that are positional arguments
 
@@ -51,8 +52,9 @@ def in_one_line(error: Exception, name: str = "") -> str:
     elif isinstance(error, CompressorError):
         text = str(error)
     elif isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        text = f"{printable(str(error.filename))}: {error.strerror}" if error.filename else error.strerror
         name = "" if error.filename == name else name
     else:
         text = f"{type(error).__name__}: {error} (COMPRESSOR_DEBUG=1 shows where)"
-    return " ".join(f"{name}: {text}".split() if name else text.split())
+    line = " ".join(text.split())
+    return f"{printable(name)}: {line}" if name else line

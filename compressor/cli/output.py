@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from compressor.cli.options import UsageError
-from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds
+from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds, printable
 from compressor.json_records import json_fields
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as CodingPath
@@ -218,7 +218,8 @@ def print_report(
     reason = f": {report.reason}" if report.reason else ""
     outcome = "" if report.outcome is Outcome.COMPRESSED else f"  [{color}]{report.outcome.value}[/]{escape(reason)}"
     outcome += f"  [dim]{escape(remark)}[/]" if remark else ""
-    before, after = ("stdin" if names[0] == STANDARD else names[0], "stdout" if names[1] == STANDARD else names[1])
+    before = "stdin" if names[0] == STANDARD else printable(names[0])
+    after = "stdout" if names[1] == STANDARD else printable(names[1])
     arrow = "" if names[0] == names[1] != STANDARD else f" → [bold]{escape(after)}[/]"
     console.print(f"[bold]{escape(before)}[/]{arrow}{outcome}", soft_wrap=True)
     megapixels = report.width * report.height / 1e6

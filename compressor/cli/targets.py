@@ -146,17 +146,18 @@ def check_targets(files: Sequence[ImageFile], destination: Destination, settings
     if output.is_stream(destination.out):
         return
     sources = {os.path.realpath(file.name): file for file in files}
-    taken: dict[Path, ImageFile] = {}
+    taken: dict[str, ImageFile] = {}
     for file in files:
         paths = destination.targets(file, settings)
         for path in paths:
-            other = taken.setdefault(path, file)
+            real = os.path.realpath(path)
+            other = taken.setdefault(real, file)
             if other is not file:
                 raise UsageError(
                     f"{other.name} and {file.name} {'would' if len(paths) == 1 else 'might'} both become {path}; "
                     "compress them in two commands, with another --suffix or --output-dir"
                 )
-            source = sources.get(os.path.realpath(path))
+            source = sources.get(real)
             if source is not None and source is not file:
                 raise UsageError(f"{path}, the result of {file.name}, is an input, too; give another --suffix")
         if len(paths) == 1:

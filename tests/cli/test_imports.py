@@ -51,6 +51,7 @@ NEEDLESS = {
     ("compress", "photo.jpg"): LOCAL,
     ("compress", "photo.jpg", "--json"): {"rich", *LOCAL},
     ("compress", "photo.png", "--json"): {"rich", *LOCAL},
+    ("compress", "photo.png", "photo.jpg", "--json"): {"rich", *LOCAL},
     FOOTPRINT: {*LOCAL, *CODEC},
     (*FOOTPRINT, "--json"): {"rich", *LOCAL, *CODEC},
     ("ledger", "status", "none.ledger", "--json"): {"PIL", "pydantic", "rich", *NETWORK, *METRICS, *STORES, *CODEC},

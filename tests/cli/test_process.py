@@ -98,10 +98,13 @@ def test_running_service_does_the_same(photo: Path) -> None:
     here = json.loads(run("compress", "photo.jpg", "--json")[0])
     with ServerProcess("--memory-budget", "64MiB") as server:
         there = json.loads(run("compress", "photo.jpg", "-o", "there.jpg", "--server", server.address, "--json")[0])
+        Path("second.jpg").write_bytes(photo.read_bytes())
+        run("compress", "photo.jpg", "second.jpg", "--output-dir", "both", "--server", server.address)
         healthy, _ = run("health", "--address", server.address)
     _, gone = run("health", "--address", server.address, "--timeout", "1", code=1)
 
     assert Path("there.jpg").read_bytes() == Path("photo.compressed.jpg").read_bytes()
+    assert Path("both/photo.jpg").read_bytes() == Path("both/second.jpg").read_bytes() == Path("there.jpg").read_bytes()
     assert there["settings_digest"] == here["settings_digest"]
     assert healthy == f"{server.address}: serving\n"
     assert gone == f"{server.address}: not serving\n"

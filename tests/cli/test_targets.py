@@ -141,6 +141,32 @@ def test_a_pipe_is_not_read_before_it_is_compressed(fake: FakePipeline) -> None:
     assert Path("out/pipe.jpg").read_bytes() == JPEG[::2]
 
 
+def test_names_that_are_no_text_are_shown_with_escapes(fake: FakePipeline) -> None:
+    name = os.fsdecode(b"in/\xff[b]\x1b.jpg")
+    write(name, "in/b.jpg")
+
+    single, _ = run("compress", name, "-o", "new.jpg")
+    several, _ = run("compress", "-r", "in", "--output-dir", "out")
+    fake.changes["raises"] = RuntimeError("broken")
+    _, error = run("compress", "-r", "in", "--output-dir", "other", code=1)
+
+    assert "in/\\udcff[b]\\x1b.jpg → new.jpg" in single
+    assert "in/\\udcff[b]\\x1b.jpg → out/\\udcff[b]\\x1b.jpg" in several
+    assert "compressor: in/\\udcff[b]\\x1b.jpg: RuntimeError: broken" in error
+    assert len(list(Path("out").iterdir())) == 2
+
+
+def test_two_spellings_of_a_path_are_one(fake: FakePipeline) -> None:
+    write("d/a.jpg", "x/b.jpg")
+    write("d/a.png", content=PNG)
+
+    _, error = run("compress", "d/a.jpg", "x/../d/a.png", "--format", "webp", code=2)
+    run("compress", "d/a.jpg", "x/../d/a.jpg")
+
+    assert "would both become" in error
+    assert len(fake.streams) == 1
+
+
 def test_a_folder_without_images_is_no_failure(fake: FakePipeline) -> None:
     Path("empty").mkdir()
 
