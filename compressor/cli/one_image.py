@@ -15,6 +15,7 @@ from compressor.atomic_write import AtomicFile, temporary_name
 from compressor.cli.interruption import CleanUpOnSignal, creating
 from compressor.cli.output import STANDARD, with_footprint
 from compressor.cli.result_files import ResultFile, Written
+from compressor.errors import LimitError
 from compressor.inputs import Replayable
 from compressor.memory import Resources
 from compressor.settings import Access, Report, Settings
@@ -102,8 +103,13 @@ class Compression:
         else:
             from compressor import pipeline
 
-            with pipeline.stream(chunks, self._settings, resources=self._resources) as stream:
-                yield stream
+            try:
+                with pipeline.stream(chunks, self._settings, resources=self._resources) as stream:
+                    yield stream
+            except LimitError as error:
+                if "memory budget" not in str(error):
+                    raise
+                raise LimitError(f"{error}; --memory-budget raises it") from None
 
     def __enter__(self) -> Self:
         return self

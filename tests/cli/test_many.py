@@ -207,7 +207,7 @@ def test_a_killed_run_leaves_only_whole_images(folder: Path, number: signal.Sign
     assert running.returncode == code
     assert error == ("compressor: interrupted\n" if number == signal.SIGINT else "")
     found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    assert len(found) > 40 or "in" in place
+    assert len(found) > 40  # with results, or with kept originals
     for path in found:
         with Image.open(path) as image:
             image.load()

@@ -111,6 +111,20 @@ def test_running_service_does_the_same(photo: Path) -> None:
     assert server.code == 0
 
 
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        ("--memory-budget 64KiB", r"needs \d+ bytes of memory, more than the whole memory budget of 65536; "
+        "--memory-budget raises it"),
+        ("--max-bytes 10", r"max_bytes is 10, and even at quality 1 the result has \d+ bytes"),
+    ],
+)  # fmt: skip
+def test_a_limit_is_named_with_the_way_out(photo: Path, words: str, problem: str) -> None:
+    _, error = run("compress", "photo.jpg", *words.split(), code=1)
+
+    assert re.fullmatch(f"compressor: photo.jpg: {problem}\n", error)
+
+
 def test_a_full_disk_is_one_line_with_the_directory(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
