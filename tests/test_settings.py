@@ -90,7 +90,7 @@ def test_the_error_of_a_wrong_choice_lists_the_choices() -> None:
 def test_a_format_may_be_spelled_as_people_do(text: str, format: str) -> None:
     assert Settings(format=text).format == format  # type: ignore[arg-type]
     if format != "auto":
-        assert Settings(format=Format.AUTO, accept=f"avif, {text}").accept == tuple(  # type: ignore[arg-type]
+        assert Settings(format=Format.AUTO, accept=f"avif, {text}").accept == tuple(
             sorted({"avif", format}, key=["jpeg", "png", "webp", "avif"].index)
         )
 
