@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from compressor.errors import DeadlineError
+from compressor.usage import usable_cores
 
 SLICE_SECONDS = 0.01  # that a thread keeps a core if others wait for one: as long as a small image takes
 # A call is overtaken by cheaper ones that come later until it has waited for this many times its CPU time. Each of 32
@@ -238,6 +239,6 @@ class CoreScheduler:
 
 
 # The scheduler of the process. After a fork, the child has none of the threads that have a core.
-cores = CoreScheduler(len(os.sched_getaffinity(0)))
+cores = CoreScheduler(usable_cores())
 os.register_at_fork(after_in_child=cores.reset)
 atexit.register(cores.shut_down)  # after all non-daemon threads have ended

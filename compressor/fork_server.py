@@ -1,8 +1,9 @@
 """A process that imports what worker processes need, once, and then forks them.
 
 It is started early, so that it imports while its parent does other things. It has a single thread, opens no store and
-no ledger, and receives requests over a socket, one message each: with a file descriptor, the target and the arguments
-of a process to fork; without one, the number of a process whose exit status is wanted. It ends when its parent does.
+no ledger, and receives requests over a socket, each with its length in front: with a file descriptor, the target and
+the arguments of a process to fork; without one, the number of a process whose exit status is wanted. Each answer is
+one number. It ends when its parent does.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import pickle
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -25,6 +27,7 @@ from compressor import usage
 from compressor.errors import CompressorError
 
 MESSAGE_BYTES_MAX = 1 << 17
+LENGTH, NUMBER = struct.Struct("!I"), struct.Struct("!q")  # of a request; an answer
 CODE = "import sys; sys.path[:] = {path!r}; from compressor.fork_server import serve; serve({fd}, {modules!r})"
 
 
@@ -66,7 +69,7 @@ class ForkServer:
 
         SIGINT, which a terminal sends to all processes, stays blocked in the server and in all forks.
         """
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket, theirs = socket.socketpair()  # a stream: macOS has no SOCK_SEQPACKET
         self._waiting: deque[Forked] = deque()  # for their numbers
         self._used = self._closed = False
         code = CODE.format(path=sys.path, fd=theirs.fileno(), modules=modules)
@@ -86,7 +89,8 @@ class ForkServer:
             raise CompressorError(f"{len(message)} bytes of arguments are too many for a worker process")
         forked = Forked(self)
         with self._errors():
-            socket.send_fds(self._socket, [message], [connection.fileno()])
+            socket.send_fds(self._socket, [LENGTH.pack(len(message))], [connection.fileno()])
+            self._socket.sendall(message)
         self._waiting.append(forked)
         self._used = True
         return forked
@@ -107,14 +111,14 @@ class ForkServer:
         while self._waiting:
             self.receive_pid()
         with self._errors():
-            self._socket.send(b"%d" % pid)
+            message = b"%d" % pid
+            self._socket.sendall(LENGTH.pack(len(message)) + message)
         return self._receive()
 
     def _receive(self) -> int:
         with self._errors():
-            if answer := self._socket.recv(MESSAGE_BYTES_MAX):
-                return int(answer)
-            raise EOFError
+            answer: int = NUMBER.unpack(_read(self._socket, NUMBER.size))[0]
+            return answer
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -153,6 +157,16 @@ def _sigint_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _read(connection: socket.socket, count: int) -> bytes:
+    """Return so many bytes. Raise EOFError where the other side ended before it had sent them."""
+    data = b""
+    while len(data) < count:
+        if not (more := connection.recv(count - len(data))):
+            raise EOFError
+        data += more
+    return data
+
+
 # --- in the server ------------------------------------------------------------------------------------------------
 
 
@@ -163,9 +177,11 @@ def serve(requests: int, modules: Iterable[str]) -> None:
             importlib.import_module(module)
     gc.freeze()  # a collection in a fork would copy every page that has objects
     charged = 0.0
-    with contextlib.suppress(OSError), socket.socket(fileno=requests) as parent:
+    with contextlib.suppress(EOFError, OSError), socket.socket(fileno=requests) as parent:
         while True:
-            message, files, _, _ = socket.recv_fds(parent, MESSAGE_BYTES_MAX, 1)
+            start, files, _, _ = socket.recv_fds(parent, LENGTH.size, 1)
+            (length,) = LENGTH.unpack(start + _read(parent, LENGTH.size - len(start)))
+            message = _read(parent, length)
             if files:
                 before, charged = charged, time.process_time()
                 pid = os.fork()
@@ -173,12 +189,10 @@ def serve(requests: int, modules: Iterable[str]) -> None:
                     parent.close()
                     _run(message, files[0], charged - before)
                 os.close(files[0])
-                parent.send(b"%d" % pid)
-            elif message:
-                _, status = os.waitpid(int(message), 0)
-                parent.send(b"%d" % os.waitstatus_to_exitcode(status))
+                parent.sendall(NUMBER.pack(pid))
             else:
-                break
+                _, status = os.waitpid(int(message), 0)
+                parent.sendall(NUMBER.pack(os.waitstatus_to_exitcode(status)))
     with contextlib.suppress(ChildProcessError):
         while True:
             os.wait()

@@ -1,10 +1,15 @@
-"""CPU time and memory that this process uses."""
+"""CPU time and memory that this process uses, and the cores that it may use."""
 
 import os
 import time
 from dataclasses import dataclass
 
 inherited_cpu_seconds = 0.0  # of a process that this one was forked from, and that is charged to this one
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use; all of the machine where the system does not restrict processes."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def resident_bytes() -> int:

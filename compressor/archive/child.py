@@ -75,6 +75,14 @@ def limit_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
+def limit_memory(more_bytes: int, untouched_bytes: int) -> None:
+    """Have allocations fail, or this process end, when it takes more than so many bytes beyond those that it has."""
+    space = _bytes("VmData") + more_bytes + untouched_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (space, space))
+    most = _bytes("VmRSS") + more_bytes
+    threading.Thread(target=_end_beyond, args=(most,), daemon=True).start()
+
+
 def serve(limit_bytes: int, memory_bytes: int, untouched_bytes: int, cpu_seconds: int) -> None:
     """Run the process.
 
@@ -83,11 +91,9 @@ def serve(limit_bytes: int, memory_bytes: int, untouched_bytes: int, cpu_seconds
     try:
         require_library()
         jxl = sys.stdin.buffer.read()
-        space = _bytes("VmData") + memory_bytes + SLACK_BYTES + untouched_bytes
-        resource.setrlimit(resource.RLIMIT_DATA, (space, space))
         limit_cpu(cpu_seconds)
-        most = _bytes("VmRSS") + memory_bytes + SLACK_BYTES
-        threading.Thread(target=_end_beyond, args=(most,), daemon=True).start()
+        with contextlib.suppress(FileNotFoundError):  # without proc(5), as on macOS, there is no limit on memory
+            limit_memory(memory_bytes + SLACK_BYTES, untouched_bytes)
         sys.stdout.buffer.write(jpeg_of(jxl, limit_bytes))
         sys.stdout.buffer.flush()
     except (ArchiveError, MemoryError, OSError) as error:

@@ -18,6 +18,7 @@ from compressor.batch.job import Job, Lost, Prepared, WorkerAnswer
 from compressor.errors import CompressorError
 from compressor.fork_server import Forked, ForkServer
 from compressor.stores.contract import Entry
+from compressor.usage import usable_cores
 
 THREADS = 4  # of a worker
 PRELOADED = "compressor.batch.work"  # what takes a worker the longest
@@ -106,7 +107,7 @@ class Local:
 
     def prepare(self, number: int, entry: Entry, alone: bool = False) -> None:
         if not self._processes:
-            cores = len(os.sched_getaffinity(0))
+            cores = usable_cores()
             self._processes = [self._start(share) for share in cores_per_worker(cores, self._count)]
         process = min(self._processes, key=lambda one: len(one.numbers))
         process.alone = alone

@@ -16,6 +16,7 @@ from compressor.cli.errors import one_line_errors
 from compressor.cli.interruption import leave
 from compressor.cli.options import UsageError
 from compressor.settings import Delivery, Settings
+from compressor.usage import usable_cores
 
 if TYPE_CHECKING:
     from compressor.batch.request import Request
@@ -131,7 +132,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
     if (options["engine"] == of.EngineName.DASK) != (options["scheduler"] is not None):
         raise UsageError("--engine dask and --scheduler tcp://HOST:PORT go together")
     check_settings(options)
-    workers = options["workers"] or len(os.sched_getaffinity(0))
+    workers = options["workers"] or usable_cores()
     dask = options["engine"] == of.EngineName.DASK
     if dask:  # its workers have other working directories
         source, target = (

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from compressor.cores import CoreScheduler
+from compressor.usage import usable_cores
 
 LINGER_SECONDS = 0.004  # that a helper waits for its next task: starting one takes 60 µs, waking one 10 µs
 
@@ -23,7 +24,7 @@ Workspace_contra = TypeVar("Workspace_contra", contravariant=True)
 
 def _helper_threads() -> ThreadPoolExecutor:
     if not _pool:
-        _pool.append(ThreadPoolExecutor(len(os.sched_getaffinity(0)), "helper"))
+        _pool.append(ThreadPoolExecutor(usable_cores(), "helper"))
     return _pool[0]
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, OpenObject, StoreError, StoreErrorKind
 
@@ -96,9 +97,9 @@ def file_entry(key: str, state: os.stat_result) -> Entry:
 
 def file_attributes(file: int, state: os.stat_result) -> Attributes:
     """Return the attributes of an open file or folder."""
-    try:
-        extended = tuple((name, os.getxattr(file, name)) for name in os.listxattr(file))
-    except OSError:  # not supported by this file system
-        extended = ()
+    extended: tuple[tuple[str, bytes], ...] = ()
+    if hasattr(os, "listxattr"):  # Python has it on Linux only
+        with suppress(OSError):  # not supported by this file system
+            extended = tuple((name, os.getxattr(file, name)) for name in os.listxattr(file))
     mode = stat.S_IMODE(state.st_mode)
     return Attributes(local=(mode, state.st_uid, state.st_gid, state.st_mtime_ns, extended))

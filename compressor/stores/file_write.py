@@ -171,7 +171,7 @@ class TemporaryFile:
 
     def _clone(self, body: Body) -> int:
         """Copy a body that is a file within the kernel; return the bytes copied, 0 if that is not supported."""
-        if not isinstance(body, OpenFile):
+        if not isinstance(body, OpenFile) or not hasattr(os, "copy_file_range"):
             return 0
         written = 0
         try:
@@ -279,11 +279,9 @@ def apply_attributes(file: int, attributes: Attributes) -> None:
     except OSError:
         mode &= 0o777
     os.fchmod(file, mode)
-    for name, value in extended:
-        try:
+    for name, value in extended:  # none where Python can't read them
+        with suppress(OSError):
             os.setxattr(file, name, value)
-        except OSError:
-            continue
     os.utime(file, ns=(modified_ns, modified_ns))
 
 
@@ -300,9 +298,11 @@ def clean_up(folder: int, name: bytes) -> None:
 
 
 def umask() -> int:
-    """Return the process's umask without changing it."""
-    with open("/proc/self/status") as status:
+    """Return the process's umask, without changing it where the system reports it."""
+    with suppress(OSError), open("/proc/self/status") as status:
         for line in status:
             if line.startswith("Umask:"):
                 return int(line.split()[1], 8)
-    return 0o022
+    found = os.umask(0o077)  # meanwhile, files that other threads create are closed to others, not open to all
+    os.umask(found)
+    return found

@@ -23,6 +23,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
 FLAGS = ["-shared", "-fPIC", "-O2", "-fvisibility=hidden"]
+if sys.platform == "darwin":
+    FLAGS += ["-undefined", "dynamic_lookup"]  # Python has the symbols of its API; other linkers ask for none
 
 
 def compiler() -> list[str]:
