@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install kernels system-packages node demo test test-heavy fuzz check format proto bench clean
+.PHONY: help install kernels system-packages node demo test test-heavy wheel fuzz check format proto bench clean
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -61,6 +61,23 @@ test-heavy: install system-packages node ## run the tests that take minutes or g
 	-@.ci/system-packages s3
 	-@.ci/system-packages go
 	$(PYTHON) -m pytest -m heavy
+
+# From the source distribution, so that it is complete, with the pinned build back end. auditwheel names the oldest glibc
+# that the library of kernels runs with; elsewhere wheels need no repair, since the library needs no other.
+DIST ?= dist
+
+wheel: .venv/stamp ## build the source distribution and the wheel into dist/, and check them
+	rm -rf $(DIST) build/wheel
+	$(PYTHON) -m build --no-isolation --outdir build/wheel
+	mkdir $(DIST)
+	if [ -x .venv/bin/auditwheel ]; then \
+	    PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/auditwheel repair --wheel-dir $(DIST) build/wheel/*.whl && \
+	    .venv/bin/auditwheel show $(DIST)/*.whl || exit 1; \
+	else \
+	    cp build/wheel/*.whl $(DIST); \
+	fi
+	cp build/wheel/*.tar.gz $(DIST)
+	$(PYTHON) -m twine check --strict $(DIST)/*
 
 FORMATS ?= jpeg png
 TIME ?= 600

@@ -4,6 +4,7 @@ The wheel has the library for its platform and every version of Python from 3.11
 source tree.
 """
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -29,9 +30,11 @@ class KernelsHook(BuildHookInterface):  # type: ignore[type-arg]
         made = Path(
             subprocess.run(command, cwd=self.root, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         )
-        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        # "universal2" is Python's own: the library is for one kind of processor.
+        target_platform = sysconfig.get_platform().replace("universal2", platform.machine())
+        tag = target_platform.replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
-        build_data["tag"] = f"cp311-abi3-{platform}"
+        build_data["tag"] = f"cp311-abi3-{tag}"
         if self._temporary is not None:
             build_data["force_include"][str(made)] = f"compressor/kernels/{made.name}"
 

@@ -6,6 +6,11 @@ import sys
 
 from compressor.cli.interruption import leave
 
+REPLACED = (
+    "compressor: another package has replaced or removed compressor/__init__.py: probably "
+    "django-compressor, which has the same import name. Install the two in separate environments, and this one again"
+)
+
 
 def main() -> None:
     """Run the command line."""
@@ -15,6 +20,8 @@ def main() -> None:
     # NumPy starts a thread of OpenBLAS for each core, and they spin: 60 ms of CPU time on two cores. Nothing here uses
     # BLAS for more than 3 × 3 matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if not hasattr(sys.modules["compressor"], "__getattr__"):  # our own has it, to load public names
+        sys.exit(REPLACED)
     words = sys.argv[1:]
     try:
         if words[:1] == ["batch"] and not {"-h", "--help"} & {*words}:
