@@ -148,12 +148,20 @@ def test_pre_commit_installs_and_runs_the_hook(repository: Path, tmp_path: Path)
     git(clone, "add", ".")
     if git(clone, "status", "--porcelain"):
         git(clone, "commit", "--quiet", "--message", "work tree")
-    command: list[str | Path] = [BIN / "pre-commit", "try-repo", clone, "compressor", "--all-files"]
+    rev = git(clone, "rev-parse", "HEAD").strip()
+    config = {"repos": [{"repo": str(clone), "rev": rev, "hooks": [{"id": HOOK["id"]}]}]}
+    (repository / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
+    git(repository, "add", ".pre-commit-config.yaml")
+    command: list[str | Path] = [BIN / "pre-commit", "run", HOOK["id"], "--all-files"]
     environment = ENVIRONMENT | {"PRE_COMMIT_HOME": str(tmp_path / "cache")}
 
     first = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)
     assert first.returncode == 1 and "files were modified by this hook" in first.stdout, first.stdout + first.stderr
-    assert len(git(repository, "diff", "--name-only").splitlines()) == 3
+    assert sorted(git(repository, "diff", "--name-only", "-z").split("\0"))[1:] == [
+        "d.jpeg",
+        "site/-c.PNG",
+        "site/a b.jpg",
+    ]
 
     git(repository, "commit", "--quiet", "--all", "--message", "smaller")
     second = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)
