@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compressor.calls.call import Codec
+from compressor.cores import cores
 from compressor.errors import SettingsError
 from compressor.footprint import Basis, Profile
 from compressor.memory import Resources
@@ -38,6 +39,15 @@ def config_from(values: Mapping[str, Any]) -> ServerConfig:
     return ServerConfig(**dict(values) | {"footprint": Basis(**basis | {"profile": profile}), "formats": formats})
 
 
+def share_of_cores(count: int, workers: int) -> int:
+    """Return how many cores each worker computes on at a time.
+
+    With all of them for each, the event loops wait for threads that compute: at ten times the load, calls were refused
+    after six seconds.
+    """
+    return -(-count // workers)
+
+
 def codec_of_pipeline(resources: Resources) -> Codec:
     """Return the codec that runs the pipeline, which is slow to import."""
     from compressor.calls.codec import pipeline_codec
@@ -54,6 +64,7 @@ class WorkerServer:
     def __init__(self, link: Link, start: Mapping[str, Any], codec_of: Callable[[Resources], Codec]) -> None:
         self._link, self._loop, self._stopped = link, asyncio.get_running_loop(), asyncio.Event()
         config = config_from(start["config"])
+        cores.limit(share_of_cores(cores.count, config.workers))
         resources = resources_of(config)
         self._shares = BudgetShares(
             resources,

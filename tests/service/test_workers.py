@@ -19,6 +19,7 @@ from compressor.errors import CompressorError, LimitError, SettingsError
 from compressor.service.config import ServerConfig
 from compressor.service.port import ReservedPort
 from compressor.service.serve import serve
+from compressor.service.worker import share_of_cores
 from compressor.service.workers import serve_with_workers
 from tests.service.fake_pipeline import fake_codec, file_of
 from tests.service.running import FAKE_WORKER, LOCAL, Process, eventually
@@ -75,6 +76,11 @@ def value(process: Process, series: str) -> float:
 
 
 OK = 'compressor_requests_total{code="OK",path="pixels"}'
+
+
+@pytest.mark.parametrize("cores, workers, share", [(1, 1, 1), (2, 1, 2), (2, 2, 1), (8, 3, 3), (2, 16, 1)])
+def test_workers_divide_the_cores_rounded_up(cores: int, workers: int, share: int) -> None:
+    assert share_of_cores(cores, workers) == share
 
 
 def test_connections_are_distributed_and_calls_are_counted_together(shared: Process) -> None:
