@@ -59,6 +59,7 @@ collect_ignore = list(MISSING)
 LONGEST = (
     "project/test_image.py",
     "service/test_load.py",
+    "docs/test_pages.py",
     "deploy/test_scripted_run.py",
     "metadata/test_policies.py",
     "kernels/test_boundscheck.py",
