@@ -55,6 +55,7 @@ class Exchange:
         self.status = 0
         self.is_read = self.header("transfer-encoding") is None and self.header("content-length") in (None, "0")
         self._may_receive = True
+        self._has_length = False
 
     @property
     def is_started(self) -> bool:
@@ -100,6 +101,7 @@ class Exchange:
         """Send the status line and the header fields. Raise ClientGoneError if nobody waits for them."""
         if not self.is_read:  # what has not arrived by now would be taken for the next request
             self.is_closing = True
+        self._has_length = any(name == "content-length" for name, _ in headers)
         closing = [("connection", "close")] if self.is_closing else []
         fields = [(name.encode(), value.encode("latin-1", "replace")) for name, value in (*headers, *closing)]
         self.status = status
@@ -111,9 +113,15 @@ class Exchange:
         await self._transmit({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
-        """End the response. Wait until the kernel has all of it; raise ClientGoneError if the client goes before."""
+        """End the response. Wait until the kernel has all of it; raise ClientGoneError if the client goes before.
+
+        With a Content-Length, a client has the end with the last byte, and may go before it has sent the rest of a body
+        that is not needed.
+        """
         if not self.is_read:
             await self._linger()
+            if self._has_length and not self._may_receive:
+                return
         await self._transmit({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _transmit(self, message: Message) -> None:

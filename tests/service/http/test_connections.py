@@ -142,6 +142,17 @@ def test_small_chunks_are_accepted_and_tiny_ones_while_they_are_few(fake_peer: R
         assert fake_peer.receive().status == 200
 
 
+def test_a_client_that_goes_with_the_answer_to_the_head_of_its_upload_was_served() -> None:
+    with logged() as log, running() as server:
+        with RawPeer(server.server.http_port) as peer:
+            peer.begin("/v1/inspect", 1 << 20, "X-Request-Id: enough")
+            peer.send(file_of(1000))  # of a body that never ends
+            assert peer.receive().json["format"] == "fake"
+        assert eventually(lambda: requests_of(log, "enough"))
+    (line,) = requests_of(log, "enough")
+    assert line["code"] == "OK"
+
+
 def test_a_client_that_goes_before_the_end_of_its_result_was_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
     accept = HttpConnection.accept
 
