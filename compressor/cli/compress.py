@@ -16,7 +16,6 @@ from compressor.cli.compress_many import (
     JOBS_MAX,
     CompressedImage,
     compress_many,
-    default_jobs,
     default_memory_budget,
 )
 from compressor.cli.errors import one_line_errors
@@ -38,6 +37,7 @@ from compressor.cli.targets import Destination, check_targets, destination_of, f
 from compressor.humanize import human_format, printable
 from compressor.settings import Report, Settings
 from compressor.sniff import FORMAT_SUFFIXES, format_named
+from compressor.usage import usable_cores
 
 DEFAULTS = Settings()
 
@@ -200,7 +200,7 @@ def compress_all(found: FoundImages, options: Mapping[str, Any], settings: Setti
     from compressor.cli import many_output as many
 
     total, start = many.Sum(), time.perf_counter()
-    jobs = min(options["jobs"] or default_jobs(), max(1, len(found.files)))
+    jobs = min(options["jobs"] or usable_cores(), max(1, len(found.files)))
     with (
         compression_of(options, settings) as compression,
         many.FilesBar(len(found.files), sum(file.size for file in found.files)) as bar,

@@ -78,7 +78,11 @@ class Ledger:
         self.path = path
         self.parts = part_path(path, 0).parent
         with ExitStack() as refused:
-            self._database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
+            try:
+                self._database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
+            except sqlite3.OperationalError as error:
+                problem = str(error) if path.parent.is_dir() else f"{path.parent} is not a folder: create it first"
+                raise LedgerError(f"the ledger {path} can't be written: {problem}") from None
             refused.callback(self._database.close)
             try:
                 self._begin()

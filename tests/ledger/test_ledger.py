@@ -32,6 +32,11 @@ def test_a_ledger_belongs_to_one_run(tmp_path: Path) -> None:
         Ledger(tmp_path / "other")
 
 
+def test_a_ledger_in_a_folder_that_is_missing_names_it(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match=r"ledgers is not a folder: create it first"):
+        Ledger(tmp_path / "ledgers" / "photos.ledger")
+
+
 def test_a_run_needs_no_shared_memory_file(tmp_path: Path) -> None:
     """Network file systems may not support one."""
     for _ in range(2):
