@@ -71,9 +71,9 @@ def test_silent_connections_to_a_port_with_tls_count_and_end(secure: dict[str, s
         port = server.server.http_port
         silent = [stack.enter_context(RawPeer(port)) for _ in range(2)]
         assert eventually(lambda: accepted(server) == 2)
-        with RawPeer(port) as third:
+        with contextlib.suppress(ConnectionError), RawPeer(port) as third:  # reset while it connects, or after that
             assert third.is_closed()
-            assert accepted(server) == 2  # so it was not for the time that its handshake takes
+        assert accepted(server) == 2  # so it was not for the time that its handshake takes
         assert all(peer.is_closed() for peer in silent)
         assert eventually(lambda: accepted(server) == 0)
         with RawPeer(port, tls=trusting(secure)) as peer:
