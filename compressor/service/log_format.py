@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compressor.errors import SettingsError
+from compressor.humanize import printable
 from compressor.service import request_id
 
 FORMATS = ("text", "json", "logfmt")
@@ -50,11 +51,6 @@ def bounded(text: str, limit: int) -> str:
 def end_of(traceback: str) -> str:
     """Return the end of a traceback, which says more than its beginning."""
     return traceback[-TEXT_CHARACTERS_MAX:]
-
-
-def printable(text: str) -> str:
-    """Return a text on one line, in which only what would not be printed is escaped."""
-    return text if text.isprintable() else quoted(text)[1:-1].replace('\\"', '"')
 
 
 def quoted(text: str) -> str:

@@ -49,7 +49,7 @@ class Result(StrEnum):
     UNCHANGED = "unchanged"
 
 
-class Door(StrEnum):
+class EntryPoint(StrEnum):
     """The interface that a file is sent through."""
 
     PYTHON = "python"
@@ -59,8 +59,8 @@ class Door(StrEnum):
     BATCH_IN_PLACE = "batch in place"
 
 
-DOORS = [Door.PYTHON, Door.COMMAND, Door.SERVICE]
-BATCH = [Door.BATCH_COPY, Door.BATCH_IN_PLACE]
+ENTRY_POINTS = [EntryPoint.PYTHON, EntryPoint.COMMAND, EntryPoint.SERVICE]
+BATCH = [EntryPoint.BATCH_COPY, EntryPoint.BATCH_IN_PLACE]
 # Formats that are detected, but whose samples are not decoded.
 NOT_READ = {"heif", "jxl"}
 # Settings besides the policy, by result and source format; other formats use the default.
@@ -124,14 +124,16 @@ def server() -> Iterator[Running]:
 
 
 @pytest.fixture
-def through(server: Running, tmp_path: Path) -> Callable[[Door, bytes, dict[str, Any]], tuple[bytes, tuple[str, ...]]]:
-    """Return a function that sends a file through a door and returns the result and its notices."""
+def through(
+    server: Running, tmp_path: Path
+) -> Callable[[EntryPoint, bytes, dict[str, Any]], tuple[bytes, tuple[str, ...]]]:
+    """Return a function that sends a file through an entry point and returns the result and its notices."""
 
-    def send(door: Door, data: bytes, settings: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
-        if door is Door.PYTHON:
+    def send(entry_point: EntryPoint, data: bytes, settings: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
+        if entry_point is EntryPoint.PYTHON:
             result = pipeline.compress(data, **settings)
             return result.data, result.report.notices
-        if door is Door.SERVICE:
+        if entry_point is EntryPoint.SERVICE:
             with Client(server.address, timeout=60) as client:
                 answer = client.compress(data, **settings)
                 return answer.data, answer.report.notices
@@ -152,35 +154,35 @@ def through(server: Running, tmp_path: Path) -> Callable[[Door, bytes, dict[str,
     return send
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
 @pytest.mark.parametrize("policy", Metadata)
 @pytest.mark.parametrize("result", Result)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_no_mark_is_left_that_the_policy_does_not_allow(
-    through: Callable[[Door, bytes, dict[str, Any]], tuple[bytes, tuple[str, ...]]],
+    through: Callable[[EntryPoint, bytes, dict[str, Any]], tuple[bytes, tuple[str, ...]]],
     file: Any,
     result: Any,
     policy: Any,
-    door: Any,
+    entry_point: Any,
 ) -> None:
     assert marks_in(file, file.data) == set(file.marks), "the marks are seen in the source"
 
     try:
-        data, notices = through(door, file.data, settings_of(file, policy, result))
+        data, notices = through(entry_point, file.data, settings_of(file, policy, result))
     except UnsupportedError:
         assert may_be_refused(file, result), "refused"
         return
     check(file, policy, data, notices)
 
 
-@pytest.mark.parametrize("door", BATCH)
+@pytest.mark.parametrize("entry_point", BATCH)
 @pytest.mark.parametrize("policy", Metadata)
 @pytest.mark.parametrize("result", Result)
 def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(
-    tmp_path: Path, result: Any, policy: Any, door: Any
+    tmp_path: Path, result: Any, policy: Any, entry_point: Any
 ) -> None:
     source = Memory({file.name: file.data for file in FILES})
-    in_place = door is Door.BATCH_IN_PLACE
+    in_place = entry_point is EntryPoint.BATCH_IN_PLACE
     target = source if in_place else Memory()
     chosen = Settings(
         metadata=policy, quality=50, lossless=result is Result.LOSSLESS,
@@ -198,10 +200,10 @@ def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(
         check(file, policy, target.data()[file.name], notices[file.name])
 
 
-def test_every_format_and_door_is_tested() -> None:
-    """Every detected format, policy, result and door."""
+def test_every_format_and_entry_point_is_tested() -> None:
+    """Every detected format, policy, result and entry point."""
     assert {file.format for file in FILES} == set(FORMATS)
-    assert {*DOORS, *BATCH} == set(Door)
+    assert {*ENTRY_POINTS, *BATCH} == set(EntryPoint)
     assert len({file.name for file in FILES}) == len(FILES)
 
 

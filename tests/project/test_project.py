@@ -27,6 +27,14 @@ def test_pinned_versions_are_exact_and_have_no_urls(file: str) -> None:
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==(\d+!)?[A-Za-z0-9.]+", line)] == []
 
 
+def test_nothing_that_is_made_or_installed_is_tracked() -> None:
+    """An environment, say, was tracked once, which .gitignore had named too late."""
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout == ""
+
+
 def test_every_direct_dependency_is_pinned() -> None:
     wanted = names([line for lines in PROJECT["optional-dependencies"].values() for line in lines])
     wanted |= names(PROJECT["dependencies"])

@@ -114,7 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["library", "client", "async client"])
-def door(request: pytest.FixtureRequest, real: Service) -> Iterator[Any]:
+def entry_point(request: pytest.FixtureRequest, real: Service) -> Iterator[Any]:
     if request.param == "client":
         with Client(real.address, timeout=60) as client:
             yield client
@@ -123,24 +123,24 @@ def door(request: pytest.FixtureRequest, real: Service) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_in_any_form_gives_the_same(door: Any, folder: Path, name: Any) -> None:
+def test_a_file_in_any_form_gives_the_same(entry_point: Any, folder: Path, name: Any) -> None:
     expected = compressor.compress(DATA, **QUICK).data
     make = FILES[name]
 
-    assert door.compress(make(folder), **QUICK).data == expected
-    assert b"".join(door.stream(make(folder), Settings(**QUICK))) == expected
-    found = door.inspect(make(folder))
+    assert entry_point.compress(make(folder), **QUICK).data == expected
+    assert b"".join(entry_point.stream(make(folder), Settings(**QUICK))) == expected
+    found = entry_point.inspect(make(folder))
     assert (found.format, found.width, found.height) == ("png", WIDTH, HEIGHT)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_samples_in_any_form_are_accepted(door: Any, folder: Path, name: Any) -> None:
+def test_samples_in_any_form_are_accepted(entry_point: Any, folder: Path, name: Any) -> None:
     source = SAMPLES[name](folder)
     expected = compressor.compress(source, **QUICK).data
 
-    assert door.compress(source, **QUICK).data == expected
-    assert b"".join(door.stream(source, Settings(**QUICK))) == expected
-    found: Source = door.inspect(source)
+    assert entry_point.compress(source, **QUICK).data == expected
+    assert b"".join(entry_point.stream(source, Settings(**QUICK))) == expected
+    found: Source = entry_point.inspect(source)
     shape = np.asarray(source).shape
     assert (found.format, found.height, found.width) == ("raw", *shape[:2])
     assert found.channels == (shape[2] if len(shape) == 3 else 1)
@@ -148,15 +148,15 @@ def test_samples_in_any_form_are_accepted(door: Any, folder: Path, name: Any) ->
 
 @pytest.mark.parametrize("verb", ["compress", "inspect", "stream"])
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_source_that_is_not_an_image_is_a_settings_error(door: Any, verb: str, name: Any) -> None:
+def test_a_source_that_is_not_an_image_is_a_settings_error(entry_point: Any, verb: str, name: Any) -> None:
     source, hint = REFUSED[name]
     if hasattr(source, "seek"):
         source.seek(0)
     with pytest.raises(SettingsError, match=hint) as caught:
         if verb == "stream":
-            b"".join(door.stream(source, Settings()))
+            b"".join(entry_point.stream(source, Settings()))
         else:
-            getattr(door, verb)(source)
+            getattr(entry_point, verb)(source)
     assert caught.value.field == "image"
 
 
@@ -168,24 +168,24 @@ def test_tiles_are_accepted_in_a_list_and_an_iterator(tiles: Any) -> None:
 
 
 @pytest.mark.parametrize("source", [DATA, PIXELS, HALVES, "in.png"], ids=["bytes", "array", "chunks", "name"])
-def test_raw_is_only_accepted_with_tiles(door: Any, source: Any) -> None:
+def test_raw_is_only_accepted_with_tiles(entry_point: Any, source: Any) -> None:
     with pytest.raises(SettingsError, match="tiles"):
-        b"".join(door.stream(source, Settings(), raw=RAW))
+        b"".join(entry_point.stream(source, Settings(), raw=RAW))
 
 
-def test_a_large_array_can_be_inspected(door: Any) -> None:
+def test_a_large_array_can_be_inspected(entry_point: Any) -> None:
     """It is larger than a tile may be."""
-    found = door.inspect(np.zeros((1500, 1500, 3), np.uint8))
+    found = entry_point.inspect(np.zeros((1500, 1500, 3), np.uint8))
 
     assert (found.width, found.channels) == (1500, 3)
 
 
-def test_an_open_file_is_read_from_its_position(door: Any, folder: Path) -> None:
+def test_an_open_file_is_read_from_its_position(entry_point: Any, folder: Path) -> None:
     with open(folder / "in.png", "rb") as file:
         file.seek(0)
-        assert door.inspect(file).format == "png"
+        assert entry_point.inspect(file).format == "png"
 
 
-def test_a_missing_file_is_the_systems_error(door: Any) -> None:
+def test_a_missing_file_is_the_systems_error(entry_point: Any) -> None:
     with pytest.raises(FileNotFoundError):
-        door.inspect("/nonexistent/in.png")
+        entry_point.inspect("/nonexistent/in.png")
