@@ -54,9 +54,7 @@ class Shell:
         stubs = folder.parent / "stubs"
         stubs.mkdir()
         for name in FORBIDDEN:
-            (stubs / name).write_text(
-                "#!/bin/sh\necho this may change the machine: say why the block is not run >&2\nexit 97\n"
-            )
+            (stubs / name).write_text(STUB)
             (stubs / name).chmod(0o755)
         path = os.pathsep.join([str(stubs), str(Path(sys.executable).parent), os.environ["PATH"]])
         # One worker is enough for a batch of eight files, unless a page asks for more.

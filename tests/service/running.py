@@ -1,7 +1,9 @@
 """Servers for the tests: in this process, with an event loop on a thread, and in another process."""
 
 import asyncio
+import contextlib
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -96,7 +98,9 @@ def eventually(true: Callable[[], object], seconds: float = 5.0) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that is free at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port that is free at the moment. It is below those that Linux gives to sockets that ask for any: nobody
+    gets it by chance before it is used."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -9,7 +9,6 @@ the monitor.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.service.running import free_port
 from tests.stores.s3_servers import CREDENTIALS, Server, server_at
 
 STORE_BYTES = 3 << 30
@@ -48,12 +48,6 @@ osd_objectstore = memstore
 memstore_device_bytes = {store_bytes}
 keyring = {folder}/osd/keyring
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Cluster:
